@@ -1,0 +1,205 @@
+"""The run spec: one frozen tree of pydantic models, one class per section of the YAML.
+
+Knows the shape of a spec and what is allowed in it; reads no file and opens no store. Options of
+indicators are an open set: they are kept as written here and checked where the indicators live.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Share = Annotated[float, Field(gt=0, le=1)]
+ROLES = ("id", "prompt", "context", "reference", "response", "label")
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, and no key beyond those declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Columns(Section):
+    """Which corpus column plays which role."""
+
+    id: str | None = Field(None, description="Identifies a row across runs; without it, rows are known by location.")
+    prompt: str | None = Field(None, description="What the system is asked, or the text to classify.")
+    context: str | None = Field(None, description="Source the answer must agree with: an article, a document.")
+    reference: str | None = Field(None, description="The truth: one text or a list of which any matches.")
+    response: str | None = Field(None, description="A recorded answer.")
+    label: str | None = Field(None, description="A recorded verdict: true where the answer is a hallucination.")
+
+    def mapped(self) -> dict[str, str]:
+        """Role -> column, for the roles that are set."""
+        return {role: column for role in ROLES if (column := getattr(self, role)) is not None}
+
+
+class Corpus(Section):
+    """Which rows are evaluated."""
+
+    uri: str = Field(min_length=1, description="A Parquet file, a folder (its *.parquet), a glob, or s3://bucket/prefix.")
+    columns: Columns = Columns()
+    cluster: str | None = Field(None, description="Column of the source that rows share; such rows are not independent.")
+    where: str | None = Field(None, description="SQL condition on corpus columns, such as \"lang = 'en'\".")
+    sample: Share | None = Field(None, description="Share of rows, chosen by hash of id.")
+    limit: int | None = Field(None, gt=0, description="The N rows with the smallest hash of id among what `where` keeps.")
+    on_bad_row: Literal["fail_row", "stop"] = "fail_row"
+
+    @model_validator(mode="after")
+    def _one_way_to_sample(self) -> Corpus:
+        if self.sample is not None and self.limit is not None:
+            raise ValueError("`sample` and `limit` exclude each other; keep one")
+        return self
+
+
+class Decoding(Section):
+    """How a generative model picks its tokens. Temperature 0 is greedy."""
+
+    max_new_tokens: int = Field(64, gt=0)
+    temperature: float = Field(0.0, ge=0)
+    top_p: Share = 1.0
+    samples: int = Field(1, gt=0, le=1024, description="Draws per row.")
+    seed: int = 0
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _draws_differ(self) -> Decoding:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError("samples > 1 with temperature 0 gives the same answer again; set a temperature")
+        return self
+
+
+class CausalSystem(Section):
+    """A decoder-only language model (GPT, Llama families)."""
+
+    kind: Literal["causal-lm"]
+    name: Name
+    checkpoint: str = Field(min_length=1, description="Folder, s3://bucket/prefix, or hub id.")
+    revision: str = "main"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    template: str = Field("{prompt}", description="The user's turn; {role} stands for a mapped column.")
+    system_prompt: str | None = Field(None, description="The system turn of a chat model.")
+    chat: bool = Field(False, description="Wrap the prompt in the tokenizer's chat template.")
+    max_input_tokens: int = Field(1024, gt=0)
+    decoding: Decoding = Decoding()
+
+
+class ClassifierSystem(Section):
+    """An encoder with a classification head (BERT family)."""
+
+    kind: Literal["sequence-classification"]
+    name: Name
+    checkpoint: str = Field(min_length=1, description="Folder, s3://bucket/prefix, or hub id.")
+    revision: str = "main"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    labels: dict[int, str] = Field(default_factory=dict, description="Label id -> name; default: the checkpoint's own.")
+    template: str = "{prompt}"
+    pair_template: str | None = Field(None, description="Second segment of a sentence pair, such as {context}.")
+    max_input_tokens: int = Field(512, gt=0)
+
+
+class RecordedSystem(Section):
+    """Answers that the corpus already holds."""
+
+    kind: Literal["recorded"]
+    name: Name | None = Field(None, description="Name of the only system in the corpus.")
+    name_from: str | None = Field(None, description="Column that names the system of each row.")
+
+    @model_validator(mode="after")
+    def _one_name(self) -> RecordedSystem:
+        if (self.name is None) == (self.name_from is None):
+            raise ValueError("set one of `name` (a single system) and `name_from` (a column that names it)")
+        return self
+
+
+System = Annotated[CausalSystem | ClassifierSystem | RecordedSystem, Field(discriminator="kind")]
+
+
+class IndicatorSpec(BaseModel):
+    """One indicator: its kind, its name (default: the kind) and options of that kind."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str
+    name: Name = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_defaults_to_kind(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "name" not in value and isinstance(value.get("kind"), str):
+            return {**value, "name": value["kind"]}
+        return value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every key beside `kind` and `name`, as written."""
+        return dict(self.model_extra or {})
+
+
+class Summary(Section):
+    """A mean of a numeric corpus column, by system and slice."""
+
+    name: Name
+    column: str
+    where: str | None = None
+
+
+class Engine(Section):
+    """How the work is spread. None of it changes a result, save what `numerics` in the plan records."""
+
+    actors: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    accelerator: str | None = Field(None, description="Ray accelerator type, such as H100; requested and recorded.")
+    gpus_per_actor: Annotated[float, Field(ge=0)] = 1
+    cpus_per_actor: Annotated[int, Field(gt=0)] = 1
+    tokens_per_batch: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    shard_rows: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    bitwise: bool = True
+
+
+class Store(Section):
+    """Where an S3-compatible store answers. Credentials come from the environment, never from a spec."""
+
+    endpoint: str | None = None
+    region: str | None = None
+
+
+class RunSpec(Section):
+    """A whole run."""
+
+    corpus: Corpus
+    systems: tuple[System, ...] = Field(min_length=1)
+    indicators: tuple[IndicatorSpec, ...] = Field(min_length=1)
+    slices: tuple[str | tuple[str, ...], ...] = ()
+    summaries: tuple[Summary, ...] = ()
+    output: str = Field("./out", min_length=1, description="Root that many runs share: a folder or s3://bucket/prefix.")
+    engine: Engine = Engine()
+    store: Store = Store()
+    max_failed: float = Field(0.01, ge=0, le=1, description="Share of failed rows above which the run ends with code 3.")
+    confidence: float = Field(0.95, gt=0, lt=1, description="Level of the intervals.")
+
+    def slice_columns(self) -> tuple[tuple[str, ...], ...]:
+        """Each slice as a tuple of column names."""
+        return tuple((s,) if isinstance(s, str) else s for s in self.slices)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> RunSpec:
+        for section, names in (
+            ("systems", [s.name for s in self.systems if s.name is not None]),
+            ("indicators", [i.name for i in self.indicators]),
+            ("summaries", [s.name for s in self.summaries]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{section}: two are called {twice[0]!r}; give each its own `name`")
+        return self
+
+    @model_validator(mode="after")
+    def _slices_differ(self) -> RunSpec:
+        columns = self.slice_columns()
+        for position, entry in enumerate(columns):
+            if not entry or len(set(entry)) < len(entry) or entry in columns[:position]:
+                raise ValueError(f"slices[{position}]: {list(entry)} is empty or repeats a column or an earlier slice")
+        return self

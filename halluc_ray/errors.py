@@ -1,0 +1,78 @@
+"""The one tree of errors.
+
+Each error says what was wrong, the value, where, and what to do about it. `retryable` tells the
+ledger whether trying the same work again can help. Every class pickles: errors cross process
+borders. This module knows nothing else of the package; everybody raises from it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HallucRayError(Exception):
+    """Base of every error that the package raises on purpose."""
+
+    retryable: ClassVar[bool] = False
+
+
+class SpecError(HallucRayError):
+    """The spec can't be run as written: an unknown key, a wrong type, a missing column."""
+
+
+class InputError(HallucRayError):
+    """The corpus, a checkpoint or a recorded run can't be read as what it should be."""
+
+
+class BadRow(InputError):
+    """A row can't be evaluated and `corpus.on_bad_row` is `stop`."""
+
+
+class InputChanged(InputError):
+    """A corpus file is no longer the file that was planned."""
+
+
+class StoreError(HallucRayError):
+    """The object store refused, or lacks what the commit protocol needs."""
+
+
+class StoreUnavailable(StoreError):
+    """The object store did not answer, or answered that it is busy."""
+
+    retryable = True
+
+
+class ObjectMissing(StoreError):
+    """A key that was asked for is not in the store."""
+
+
+class ObjectChanged(StoreError):
+    """An object is no longer the version that the reader named."""
+
+
+class ModelError(HallucRayError):
+    """A model can't be loaded, or can't run what it was given."""
+
+
+class NumericsMismatch(HallucRayError):
+    """An actor's machine can't produce the bytes that the plan promises."""
+
+
+class ConservationError(HallucRayError):
+    """Counts do not add up. Never a report."""
+
+
+class WorkerLost(HallucRayError):
+    """An actor, or the node under it, went away."""
+
+    retryable = True
+
+
+class RunIncomplete(HallucRayError):
+    """Shards are missing, so there is no report yet; the same command goes on."""
+
+
+class OutOfMemory(ModelError):
+    """A batch did not fit on the device; a smaller token budget may."""
+
+    retryable = True

@@ -1,0 +1,73 @@
+"""What a model is to the engine: encode samples, run one batch, close.
+
+Batches are planned outside (`batches`), so that a batch's composition depends on its shard alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from halluc_ray.records import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One draw of one sample, ready to run.
+
+    Attributes:
+        row: offset of the row in its shard.
+        draw: which of the k draws of that row.
+        id: the sample's id.
+        tokens: token ids as fed to the model.
+        segments: token type ids where the model has them, else empty.
+        truncated: the input was longer than the system's limit and was cut.
+    """
+
+    row: int
+    draw: int
+    id: str
+    tokens: tuple[int, ...]
+    segments: tuple[int, ...] = ()
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What the model made of one encoded draw.
+
+    Attributes:
+        text: the answer; for a classifier, the label's name.
+        finish: `stop`, `length` or `label`.
+        num_output_tokens: tokens generated (0 for a classifier).
+        probability: of the predicted label, for classifiers.
+    """
+
+    text: str
+    finish: str
+    num_output_tokens: int = 0
+    probability: float | None = None
+
+
+class Model(Protocol):
+    """A loaded model.
+
+    Raises: ModelError for what can never work; OutOfMemory when the batch did not fit; anything
+    else that `run` raises is taken as the fault of a row of the batch and isolated.
+    """
+
+    def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
+        """One entry per sample and draw, in order."""
+
+    def cost(self, encoded: Encoded) -> int:
+        """Tokens that the draw occupies in a batch: its input and what it may generate."""
+
+    def run(self, batch: Sequence[Encoded]) -> list[Output]:
+        """Outputs of one batch, aligned with it."""
+
+    def blank(self, encoded: Encoded) -> Encoded:
+        """A harmless stand-in of the same length, so that the rest of its batch keeps its bytes."""
+
+    def close(self) -> None:
+        """Free the device."""

@@ -1,0 +1,81 @@
+"""Counts: a monoid of named integers, held as one sparse Arrow table.
+
+A count is addressed by (table, slice, cell, system, item, stat) and merges by addition, so shards
+may be reduced in any order and grouping. Division happens in `statistics` and `reports`.
+
+Tables:
+    outcomes   item = indicator: stats `rows` and the six outcomes, per slice cell and system.
+    reasons    item = indicator: cell = JSON [outcome, reason], stat `rows`; slice 0 only.
+    clusters   item = indicator: cell = bucket of hash(cluster) mod 256; `defined`, `hallucinated`.
+    summaries  item = summary: `rows` and the limbs of the exact sum, per slice cell and system.
+    units      `rows`, `failed`, `truncated`, `prompt_tokens`, `output_tokens` per system.
+    failures   cell = JSON [reason], stat `rows`, per system.
+    selection  `corpus`, `selected`, `where`, `where_null`, `sample`, `limit`: corpus rows.
+
+Zeros are left out. Exact float sums: a float64 is split into 32-bit limbs at fixed powers of two;
+stat `limb_<k>` holds the sum of limbs of weight 2**(32*k). Limbs add as int64 without loss for up to
+2**31 rows a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from halluc_ray.records.schemas import COUNTS
+
+_KEYS = ["table", "slice", "cell", "system", "item", "stat"]
+_LIMB_BITS = 32
+
+
+def zero() -> pa.Table:
+    """The empty counts."""
+    return COUNTS.empty_table()
+
+
+def merge(tables: Iterable[pa.Table]) -> pa.Table:
+    """Sum of counts, sorted by key, zeros left out. Associative and commutative."""
+    stacked = pa.concat_tables([zero(), *tables])
+    summed = stacked.group_by(_KEYS).aggregate([("value", "sum")]).rename_columns({"value_sum": "value"})
+    kept = summed.filter(pc.not_equal(summed["value"], 0))
+    return kept.select(COUNTS.names).sort_by([(key, "ascending") for key in _KEYS]).cast(COUNTS).combine_chunks()
+
+
+def exact_sum(values: npt.NDArray[np.float64]) -> dict[str, int]:
+    """Sum of finite floats as named limbs, without rounding, whatever the order.
+
+    >>> limbs = exact_sum(np.array([1e16, 1.0, -1e16]))
+    >>> float(sum_of_limbs(limbs))
+    1.0
+    """
+    mantissa, exponent = np.frexp(values.astype(np.float64))
+    integers = (mantissa * 2.0**53).astype(np.int64)
+    bit = exponent.astype(np.int64) - 53
+    limb, shift = np.divmod(bit, _LIMB_BITS)
+    sign = np.sign(integers)
+    magnitude = np.abs(integers)
+    low, high = magnitude & 0xFFFF_FFFF, magnitude >> _LIMB_BITS
+    totals: dict[int, int] = {}
+    for offset, piece in ((0, low), (1, high)):
+        shifted = piece << shift  # under 2**63: 32 bits shifted by at most 31
+        for step, digits in ((offset, shifted & 0xFFFF_FFFF), (offset + 1, shifted >> _LIMB_BITS)):
+            signed = digits * sign
+            for k in np.unique(limb):
+                total = int(signed[limb == k].sum())
+                if total:
+                    totals[int(k) + step] = totals.get(int(k) + step, 0) + total
+    return {f"limb_{k}": total for k, total in sorted(totals.items()) if total}
+
+
+def sum_of_limbs(limbs: Mapping[str, int]) -> Fraction:
+    """The exact value of named limbs; other stats are ignored."""
+    total = Fraction(0)
+    for stat, value in limbs.items():
+        if stat.startswith("limb_"):
+            total += Fraction(value) * Fraction(2) ** (_LIMB_BITS * int(stat.removeprefix("limb_")))
+    return total

@@ -1,0 +1,52 @@
+"""Where things lie under an output root. The only place that spells a key.
+
+stages/<kind>-<digest>/stage.json, /parts/<shard>.<attempt>[.<name>].parquet, /commits/<shard>.json,
+/heartbeat.json; runs/<run_id>/...; specs/<spec digest>.json points from a spec to its last run.
+"""
+
+from __future__ import annotations
+
+
+def stage_key(stage: str) -> str:
+    """What a stage's digest covers; create-only."""
+    return f"stages/{stage}/stage.json"
+
+
+def parts_prefix(stage: str, shard: str = "") -> str:
+    """Prefix of a stage's parts, or of one shard's attempts."""
+    return f"stages/{stage}/parts/{shard}{'.' if shard else ''}"
+
+
+def part_key(stage: str, shard: str, attempt: str, part: str = "") -> str:
+    """One part of one attempt; the main part has no name."""
+    return f"stages/{stage}/parts/{shard}.{attempt}{'.' if part else ''}{part}.parquet"
+
+
+def commits_prefix(stage: str) -> str:
+    """Prefix of a stage's commit markers."""
+    return f"stages/{stage}/commits/"
+
+
+def commit_key(stage: str, shard: str) -> str:
+    """The create-only marker of a shard."""
+    return f"stages/{stage}/commits/{shard}.json"
+
+
+def heartbeat_key(stage: str) -> str:
+    """Who works on a stage, and their last sign of life."""
+    return f"stages/{stage}/heartbeat.json"
+
+
+def run_key(run_id: str, name: str) -> str:
+    """A file of a run: run.json, report.json, report.html, counts.parquet, verdicts.json, telemetry.json."""
+    return f"runs/{run_id}/{name}"
+
+
+def spec_key(spec_digest: str) -> str:
+    """Pointer from a spec's digest to the last run that it made."""
+    return f"specs/{spec_digest}.json"
+
+
+def probe_key(nonce: str) -> str:
+    """A throw-away object that shows what the store can do, and who sees it."""
+    return f"probes/{nonce}"
