@@ -1,0 +1,153 @@
+"""The node's cache: digests of files already read, and checkpoints fetched from object stores.
+
+A checkpoint is fetched once per node: under a file lock, into a temporary folder, checked against
+its digest, then renamed, so that a folder that is there is whole. Knows bytes and names; does not
+know models. Callers: `checkpoints` (digests), wiring inside an actor (fetch).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from halluc_ray.errors import InputChanged, InputError, StoreUnavailable
+from halluc_ray.models.checkpoint_sources import FolderSource, Source, SourceFile
+
+CACHE_ENV = "HALLUC_RAY_CACHE"
+
+
+def cache_root() -> Path:
+    """Root of the node's cache: the environment's HALLUC_RAY_CACHE, else ~/.cache/halluc_ray."""
+    return Path(os.environ.get(CACHE_ENV) or "~/.cache/halluc_ray").expanduser()
+
+
+def file_digests(source: Source, files: Iterable[SourceFile], *, cache: Path | None = None) -> dict[str, str]:
+    """sha256 of each file's bytes, by name; a file is read again only when its size or version changed."""
+    record = (cache or cache_root()) / "digests" / f"{hashlib.sha256(_identity(source)).hexdigest()[:32]}.json"
+    known = _read_record(record)
+    digests: dict[str, str] = {}
+    for file in files:
+        entry = known.get(file.name)
+        fresh = entry is not None and entry[:2] == [str(file.size), file.version]
+        digests[file.name] = entry[2] if entry is not None and fresh else _sha256(source, file)
+        known[file.name] = [str(file.size), file.version, digests[file.name]]
+    _write_record(record, known)
+    return digests
+
+
+def fetch_checkpoint(
+    source: Source, files: Mapping[str, str], *, digest: str, cache: Path | None = None, wait_s: float = 1800
+) -> Path:
+    """A local folder that holds exactly the planned checkpoint.
+
+    Args:
+        source: where it lies.
+        files: planned name -> sha256.
+        digest: the planned checkpoint digest; names the folder in the cache.
+        cache: root of the cache; default: `cache_root()`.
+        wait_s: seconds to wait for another process of this node that fetches the same checkpoint.
+
+    Raises:
+        InputChanged: the files are no longer the planned ones.
+        StoreUnavailable: the other process was not done in time (retryable).
+    """
+    if isinstance(source, FolderSource):
+        _check(source, files, cache)
+        return source.folder
+    home = (cache or cache_root()) / "checkpoints"
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / digest
+    try:
+        with FileLock(home / f"{digest}.lock", timeout=wait_s):
+            if target.is_dir() and not _is_intact(target, files, cache):
+                shutil.rmtree(target)
+            if not target.is_dir():
+                _download(source, files, target)
+    except Timeout as error:
+        raise StoreUnavailable(
+            f"checkpoint {source.uri}: another process of this node is fetching it into {target}, and was not done "
+            f"after {wait_s:.0f} s"
+        ) from error
+    return target
+
+
+def _download(source: Source, files: Mapping[str, str], target: Path) -> None:
+    for stale in target.parent.glob(f".{target.name}-*"):
+        shutil.rmtree(stale)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        listed = {file.name: file for file in source.files()}
+        for name, planned in files.items():
+            if name not in listed:
+                raise _changed(source.uri, name)
+            found = hashlib.sha256()
+            with (partial / name).open("wb") as out:
+                for chunk in source.chunks(listed[name]):
+                    found.update(chunk)
+                    out.write(chunk)
+                out.flush()
+                os.fsync(out.fileno())
+            if found.hexdigest() != planned:
+                raise _changed(source.uri, name)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check(source: FolderSource, files: Mapping[str, str], cache: Path | None) -> None:
+    listed = {file.name: file for file in source.files()}
+    missing = [name for name in files if name not in listed]
+    if missing:
+        raise _changed(source.uri, missing[0])
+    found = file_digests(source, [listed[name] for name in files], cache=cache)
+    for name, planned in files.items():
+        if found[name] != planned:
+            raise _changed(source.uri, name)
+
+
+def _is_intact(folder: Path, files: Mapping[str, str], cache: Path | None) -> bool:
+    try:
+        _check(FolderSource(folder, str(folder)), files, cache)
+    except InputError:
+        return False
+    return True
+
+
+def _changed(uri: str, name: str) -> InputChanged:
+    return InputChanged(f"checkpoint {uri}: {name} is no longer the file that was planned; plan again")
+
+
+def _identity(source: Source) -> bytes:
+    return (str(source.folder) if isinstance(source, FolderSource) else source.uri).encode()
+
+
+def _sha256(source: Source, file: SourceFile) -> str:
+    found = hashlib.sha256()
+    for chunk in source.chunks(file):
+        found.update(chunk)
+    return found.hexdigest()
+
+
+def _read_record(record: Path) -> dict[str, list[str]]:
+    try:
+        known = json.loads(record.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write_record(record: Path, known: Mapping[str, list[str]]) -> None:
+    """Best effort: without the record, files are read again."""
+    with contextlib.suppress(OSError):
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False) as out:
+            json.dump(known, out)
+        Path(out.name).replace(record)
