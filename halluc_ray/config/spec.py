@@ -24,12 +24,14 @@ class Section(BaseModel):
 class Columns(Section):
     """Which corpus column plays which role."""
 
-    id: str | None = Field(None, description="Identifies a row across runs; without it, rows are known by location.")
-    prompt: str | None = Field(None, description="What the system is asked, or the text to classify.")
-    context: str | None = Field(None, description="Source the answer must agree with: an article, a document.")
-    reference: str | None = Field(None, description="The truth: one text or a list of which any matches.")
-    response: str | None = Field(None, description="A recorded answer.")
-    label: str | None = Field(None, description="A recorded verdict: true where the answer is a hallucination.")
+    id: str | None = Field(
+        default=None, description="Identifies a row across runs; without it, rows are known by location."
+    )
+    prompt: str | None = Field(default=None, description="What the system is asked, or the text to classify.")
+    context: str | None = Field(default=None, description="Source the answer must agree with: an article, a document.")
+    reference: str | None = Field(default=None, description="The truth: one text or a list of which any matches.")
+    response: str | None = Field(default=None, description="A recorded answer.")
+    label: str | None = Field(default=None, description="A recorded verdict: true where the answer is a hallucination.")
 
     def mapped(self) -> dict[str, str]:
         """Role -> column, for the roles that are set."""
@@ -39,12 +41,18 @@ class Columns(Section):
 class Corpus(Section):
     """Which rows are evaluated."""
 
-    uri: str = Field(min_length=1, description="A Parquet file, a folder (its *.parquet), a glob, or s3://bucket/prefix.")
+    uri: str = Field(
+        min_length=1, description="A Parquet file, a folder (its *.parquet), a glob, or s3://bucket/prefix."
+    )
     columns: Columns = Columns()
-    cluster: str | None = Field(None, description="Column of the source that rows share; such rows are not independent.")
-    where: str | None = Field(None, description="SQL condition on corpus columns, such as \"lang = 'en'\".")
-    sample: Share | None = Field(None, description="Share of rows, chosen by hash of id.")
-    limit: int | None = Field(None, gt=0, description="The N rows with the smallest hash of id among what `where` keeps.")
+    cluster: str | None = Field(
+        default=None, description="Column of the source that rows share; such rows are not independent."
+    )
+    where: str | None = Field(default=None, description="SQL condition on corpus columns, such as \"lang = 'en'\".")
+    sample: Share | None = Field(default=None, description="Share of rows, chosen by hash of id.")
+    limit: int | None = Field(
+        default=None, gt=0, description="The N rows with the smallest hash of id among what `where` keeps."
+    )
     on_bad_row: Literal["fail_row", "stop"] = "fail_row"
 
     @model_validator(mode="after")
@@ -57,10 +65,10 @@ class Corpus(Section):
 class Decoding(Section):
     """How a generative model picks its tokens. Temperature 0 is greedy."""
 
-    max_new_tokens: int = Field(64, gt=0)
-    temperature: float = Field(0.0, ge=0)
+    max_new_tokens: int = Field(default=64, gt=0)
+    temperature: float = Field(default=0.0, ge=0)
     top_p: Share = 1.0
-    samples: int = Field(1, gt=0, le=1024, description="Draws per row.")
+    samples: int = Field(default=1, gt=0, le=1024, description="Draws per row.")
     seed: int = 0
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
@@ -79,10 +87,10 @@ class CausalSystem(Section):
     checkpoint: str = Field(min_length=1, description="Folder, s3://bucket/prefix, or hub id.")
     revision: str = "main"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    template: str = Field("{prompt}", description="The user's turn; {role} stands for a mapped column.")
-    system_prompt: str | None = Field(None, description="The system turn of a chat model.")
-    chat: bool = Field(False, description="Wrap the prompt in the tokenizer's chat template.")
-    max_input_tokens: int = Field(1024, gt=0)
+    template: str = Field(default="{prompt}", description="The user's turn; {role} stands for a mapped column.")
+    system_prompt: str | None = Field(default=None, description="The system turn of a chat model.")
+    chat: bool = Field(default=False, description="Wrap the prompt in the tokenizer's chat template.")
+    max_input_tokens: int = Field(default=1024, gt=0)
     decoding: Decoding = Decoding()
 
 
@@ -96,16 +104,16 @@ class ClassifierSystem(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     labels: dict[int, str] = Field(default_factory=dict, description="Label id -> name; default: the checkpoint's own.")
     template: str = "{prompt}"
-    pair_template: str | None = Field(None, description="Second segment of a sentence pair, such as {context}.")
-    max_input_tokens: int = Field(512, gt=0)
+    pair_template: str | None = Field(default=None, description="Second segment of a sentence pair, such as {context}.")
+    max_input_tokens: int = Field(default=512, gt=0)
 
 
 class RecordedSystem(Section):
     """Answers that the corpus already holds."""
 
     kind: Literal["recorded"]
-    name: Name | None = Field(None, description="Name of the only system in the corpus.")
-    name_from: str | None = Field(None, description="Column that names the system of each row.")
+    name: Name | None = Field(default=None, description="Name of the only system in the corpus.")
+    name_from: str | None = Field(default=None, description="Column that names the system of each row.")
 
     @model_validator(mode="after")
     def _one_name(self) -> RecordedSystem:
@@ -151,7 +159,9 @@ class Engine(Section):
 
     actors: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    accelerator: str | None = Field(None, description="Ray accelerator type, such as H100; requested and recorded.")
+    accelerator: str | None = Field(
+        default=None, description="Ray accelerator type, such as H100; requested and recorded."
+    )
     gpus_per_actor: Annotated[float, Field(ge=0)] = 1
     cpus_per_actor: Annotated[int, Field(gt=0)] = 1
     tokens_per_batch: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
@@ -174,11 +184,15 @@ class RunSpec(Section):
     indicators: tuple[IndicatorSpec, ...] = Field(min_length=1)
     slices: tuple[str | tuple[str, ...], ...] = ()
     summaries: tuple[Summary, ...] = ()
-    output: str = Field("./out", min_length=1, description="Root that many runs share: a folder or s3://bucket/prefix.")
+    output: str = Field(
+        default="./out", min_length=1, description="Root that many runs share: a folder or s3://bucket/prefix."
+    )
     engine: Engine = Engine()
     store: Store = Store()
-    max_failed: float = Field(0.01, ge=0, le=1, description="Share of failed rows above which the run ends with code 3.")
-    confidence: float = Field(0.95, gt=0, lt=1, description="Level of the intervals.")
+    max_failed: float = Field(
+        0.01, ge=0, le=1, description="Share of failed rows above which the run ends with code 3."
+    )
+    confidence: float = Field(default=0.95, gt=0, lt=1, description="Level of the intervals.")
 
     def slice_columns(self) -> tuple[tuple[str, ...], ...]:
         """Each slice as a tuple of column names."""
