@@ -168,7 +168,7 @@ def _count_parameters(source: Source, file: SourceFile) -> int:
         header = json.loads(b"".join(source.chunks(file, limit=8 + header_bytes))[8:])
         tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
         stop = max((tensor["data_offsets"][1] for tensor in tensors), default=0)
-        count = sum(math.prod(tensor["shape"]) for tensor in tensors)
+        count = sum(int(math.prod(tensor["shape"])) for tensor in tensors)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged from error
     if 8 + header_bytes + stop != file.size:

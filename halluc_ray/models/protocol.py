@@ -57,6 +57,10 @@ class Model(Protocol):
     else that `run` raises is taken as the fault of a row of the batch and isolated.
     """
 
+    @property
+    def draws(self) -> int:
+        """Answers per sample; a row that can't be run fails as many units."""
+
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
         """One entry per sample and draw, in order."""
 

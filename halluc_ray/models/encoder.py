@@ -1,0 +1,128 @@
+"""Sequence classification: an encoder with a classification head (BERT family), on transformers.
+
+Knows one checkpoint and one template; does not plan batches and knows no outcome. Callers:
+`loading` makes it, `execution` runs it. Imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from halluc_ray.config import ClassifierSystem
+from halluc_ray.errors import ModelError, SpecError
+from halluc_ray.models import prompts
+from halluc_ray.models.faults import device_faults
+from halluc_ray.models.padding import pad
+from halluc_ray.models.pretrained import load_network, load_tokenizer, longest_input
+from halluc_ray.models.protocol import Encoded, Output
+from halluc_ray.records import Sample
+
+
+class Encoder:
+    """A classifier, loaded.
+
+    Attributes:
+        draws: 1; a classifier has one answer.
+    """
+
+    draws = 1
+
+    def __init__(self, system: ClassifierSystem, *, folder: Path, dtype: str, attention: str, device: str) -> None:
+        """Load network and tokenizer from a local folder.
+
+        Raises:
+            ModelError: the folder holds no such model.
+            SpecError: template or labels don't fit.
+        """
+        where = f"systems.{system.name}"
+        self._template = prompts.parse(system.template, where=f"{where}.template")
+        self._pair = (
+            None
+            if system.pair_template is None
+            else prompts.parse(system.pair_template, where=f"{where}.pair_template")
+        )
+        self._tokenizer = load_tokenizer(folder)
+        self._network = load_network("sequence-classification", folder, dtype=dtype, attention=attention, device=device)
+        self._device = device
+        self._labels = _label_names(system, self._network.config)
+        self._limit = min(system.max_input_tokens, longest_input(self._network.config, self._tokenizer))
+        self._pad_token = self._tokenizer.pad_token_id or 0
+        self._filler = self._tokenizer.unk_token_id or self._pad_token
+        self._has_segments = "token_type_ids" in self._tokenizer.model_input_names
+
+    def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
+        """Tokenise; see `Model.encode`.
+
+        Raises:
+            UnusableRow: a sample lacks a text that the template reads.
+        """
+        if not samples:
+            return []
+        fields = [{**sample.fields, "id": sample.id} for sample in samples]
+        first = [prompts.fill(self._template, values) for values in fields]
+        second = None if self._pair is None else [prompts.fill(self._pair, values) for values in fields]
+        coded = self._tokenizer(first, second, truncation=True, max_length=self._limit, padding=False, verbose=False)
+        segments = coded["token_type_ids"] if self._has_segments and second is not None else [()] * len(samples)
+        return [
+            Encoded(sample.row, 0, sample.id, tuple(tokens), tuple(kinds), bool(detail.overflowing))
+            for sample, tokens, kinds, detail in zip(
+                samples, coded["input_ids"], segments, coded.encodings, strict=True
+            )
+        ]
+
+    def cost(self, encoded: Encoded) -> int:
+        """Tokens of the input."""
+        return len(encoded.tokens)
+
+    def run(self, batch: Sequence[Encoded]) -> list[Output]:
+        """Labels and their probabilities.
+
+        Shapes: B rows, T tokens, C classes. The probability is softmax in float64 of the logits.
+
+        Raises:
+            UnusableRow: a row's logits are not finite.
+            OutOfMemory: retryable with a smaller budget.
+        """
+        ids_BT, mask_BT = pad([row.tokens for row in batch], value=self._pad_token)
+        inputs = {"input_ids": ids_BT, "attention_mask": mask_BT}
+        if self._has_segments and any(row.segments for row in batch):
+            inputs["token_type_ids"] = pad([row.segments or (0,) * len(row.tokens) for row in batch], value=0)[0]
+        with device_faults(*ids_BT.shape), torch.inference_mode():
+            moved = {name: tensor.to(self._device) for name, tensor in inputs.items()}
+            logits_BC = self._network(**moved).logits.double().cpu()
+        if not bool(logits_BC.isfinite().all()):
+            raise prompts.UnusableRow("non_finite_logits", f"the classifier's logits overflow in {self._network.dtype}")
+        best = logits_BC.softmax(-1).max(-1)
+        return [
+            Output(text=self._labels[index], finish="label", probability=probability)
+            for index, probability in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+
+    def blank(self, encoded: Encoded) -> Encoded:
+        """As many unknown tokens."""
+        return replace(encoded, tokens=(self._filler,) * len(encoded.tokens), segments=())
+
+    def close(self) -> None:
+        """Free the device."""
+        del self._network
+        if self._device == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _label_names(system: ClassifierSystem, config: Any) -> list[str]:
+    """Name of each class, by position."""
+    if config.num_labels < 2:
+        raise ModelError(f"systems.{system.name}: the checkpoint has {config.num_labels} class; a classifier needs two")
+    if not system.labels:
+        return [str(config.id2label[index]) for index in range(config.num_labels)]
+    if set(system.labels) != set(range(config.num_labels)):
+        raise SpecError(
+            f"systems.{system.name}.labels: names ids {sorted(system.labels)}; the checkpoint has {config.num_labels} "
+            f"classes, 0 to {config.num_labels - 1}: name each of them, or none"
+        )
+    return [system.labels[index] for index in range(config.num_labels)]

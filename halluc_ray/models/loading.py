@@ -1,0 +1,48 @@
+"""From a system's section and a local folder to a loaded model: the one `match` on model kinds.
+
+Sets up the process (threads, no hub) before transformers is imported. Caller: wiring, inside an
+actor, after `numerics.check` where the run is bitwise. Imports torch, lazily.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import assert_never
+
+from halluc_ray.config import CausalSystem, ClassifierSystem
+from halluc_ray.models.protocol import Model
+
+
+def load_model(system: CausalSystem | ClassifierSystem, *, folder: Path, numerics: Mapping[str, str | int]) -> Model:
+    """Load a model as the plan says.
+
+    Args:
+        system: the system's section of the spec.
+        folder: a local checkpoint.
+        numerics: from `numerics.resolve`.
+
+    Raises:
+        ModelError: the checkpoint can't be loaded.
+        SpecError: the system's options don't fit the checkpoint.
+    """
+    threads = int(numerics["threads"])
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
+    os.environ["RAYON_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+    device, dtype, attention = (str(numerics[field]) for field in ("device", "dtype", "attention"))
+    match system:
+        case ClassifierSystem():
+            from halluc_ray.models.encoder import Encoder
+
+            return Encoder(system, folder=folder, dtype=dtype, attention=attention, device=device)
+        case CausalSystem():
+            from halluc_ray.models.causal import CausalLM
+
+            return CausalLM(system, folder=folder, dtype=dtype, attention=attention, device=device)
+        case _:
+            assert_never(system)

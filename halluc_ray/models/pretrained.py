@@ -1,0 +1,84 @@
+"""Reading a network and a tokenizer from a local folder through transformers, without the hub or code.
+
+Knows how transformers loads; knows no template and no batch. Callers: `encoder`, `causal`. Imports
+torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers.utils import logging as transformers_logging
+
+from halluc_ray.errors import ModelError
+
+_AUTO_CLASSES = {
+    "sequence-classification": transformers.AutoModelForSequenceClassification,
+    "causal-lm": transformers.AutoModelForCausalLM,
+}
+_UNBOUNDED_TOKENS = 1_000_000
+_LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The folder's fast tokenizer.
+
+    Raises:
+        ModelError: there is none.
+    """
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except _LOAD_ERRORS as error:
+        raise ModelError(
+            f"checkpoint {folder}: no usable tokenizer ({error}); copy its tokenizer files there"
+        ) from error
+    if not tokenizer.is_fast:
+        raise ModelError(f"checkpoint {folder}: {type(tokenizer).__name__} has no fast form; save a tokenizer.json")
+    return tokenizer
+
+
+def load_network(kind: str, folder: Path, *, dtype: str, attention: str, device: str) -> Any:
+    """The folder's network, in evaluation mode on the device.
+
+    Args:
+        kind: the system's kind.
+        folder: holds config.json and safetensors.
+        dtype: `float32`, `bfloat16` or `float16`.
+        attention: implementation of attention, such as `sdpa`.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        ModelError: it can't be loaded, or weights that the kind needs are not in the checkpoint
+            (transformers would invent them).
+    """
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        network, report = _AUTO_CLASSES[kind].from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except _LOAD_ERRORS as error:
+        raise ModelError(f"checkpoint {folder}: can't be loaded as {kind} ({error})") from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"checkpoint {folder}: no weights for {', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}, which "
+            f"{kind} needs; name a checkpoint that was fine-tuned for it"
+        )
+    return network.eval().to(device)
+
+
+def longest_input(config: Any, tokenizer: Any) -> int:
+    """Tokens that the network can take at most, by its position table and its tokenizer's own limit."""
+    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    limits = [int(limit) for limit in (positions, tokenizer.model_max_length) if limit]
+    return min([_UNBOUNDED_TOKENS, *limits])
