@@ -1,0 +1,224 @@
+"""Run a plan on Ray: hand tasks to actors, hear what became of them, replace what dies.
+
+Sees counts, never rows. The store is the truth: before anything is computed again, its commits are
+looked at. Every wait is bounded. Called by `evaluation`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from halluc_ray.engine.context import ShardReport, ShardTask
+from halluc_ray.engine.ledger import Ledger
+from halluc_ray.engine.placement import Placement
+from halluc_ray.engine.plan import Plan
+from halluc_ray.engine.tally import Tally
+from halluc_ray.engine.worker import Seat, Worker
+from halluc_ray.errors import BadRow, HallucRayError, InputChanged, NumericsMismatch, SpecError, WorkerLost
+
+QUEUE_DEPTH = 2
+TICK_S = 0.2
+SIT_S = 900.0
+MAX_STARTS = 20
+DRAIN_S = 20.0
+_FATAL = (InputChanged, BadRow, SpecError)
+"""What stops the run at once: no other shard can do better."""
+
+
+@dataclass(slots=True)
+class _Actor:
+    name: str
+    handle: Any
+    sitting: Any
+    asked_at: float
+    seat: Seat | None = None
+    tasks: dict[Any, ShardTask] = field(default_factory=dict)
+    done: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What became of the tasks.
+
+    Attributes:
+        computed: tasks finished by this command.
+        given_up: (system, shard) -> last error.
+        actors: seat and tasks done, for every actor that ever sat.
+        seconds: summed over tasks, by phase.
+    """
+
+    computed: int
+    given_up: Mapping[tuple[int, str], Exception]
+    actors: list[dict[str, Any]]
+    seconds: Mapping[str, float]
+
+
+class Driver:
+    """Drives the tasks of one plan over a pool of actors.
+
+    Args:
+        plan: the plan.
+        tasks: what is missing.
+        placement: how many actors, and what each asks for.
+        nonce: object that each actor must see in its store.
+        tally: told of every finished task.
+        on_tick: called several times a second.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        tasks: list[ShardTask],
+        *,
+        placement: Placement,
+        nonce: str,
+        tally: Tally,
+        on_tick: Callable[[], None],
+    ) -> None:
+        self._ledger = Ledger(tasks)
+        self._tally = tally
+        self._on_tick = on_tick
+        wanted = plan.context.spec.engine.actors
+        self._num_actors = min(placement.slots if wanted == "auto" else wanted, len(tasks))
+        self._remote = ray.remote(Worker).options(max_restarts=0, max_task_retries=0, **placement.options)
+        self._arguments = (ray.put(plan.context), nonce)
+        self._actors: dict[str, _Actor] = {}
+        self._seats: list[_Actor] = []
+        self._starts = 0
+        self._start_after = 0.0
+        self._seconds: dict[str, float] = {}
+
+    def run(self) -> Driven:
+        """Drive until every task is done or given up.
+
+        Raises:
+            HallucRayError: what no retry can mend: a changed corpus, a node that does not see the store.
+        """
+        try:
+            while self._ledger.open:
+                self._staff()
+                self._hand_out()
+                self._listen()
+                self._mind_leases()
+                self._tally.in_flight = self._ledger.in_flight
+                self._tally.failed = len(self._ledger.given_up)
+                self._on_tick()
+        except (KeyboardInterrupt, SystemExit):
+            self._drain()
+            raise
+        finally:
+            for actor in self._actors.values():
+                ray.kill(actor.handle)
+        actors = [
+            {**{name: getattr(a.seat, name) for name in Seat.__slots__}, "shards": a.done} for a in self._seats
+        ]
+        return Driven(self._ledger.done, self._ledger.given_up, actors, self._seconds)
+
+    def _staff(self) -> None:
+        """Keep as many actors as there is work for."""
+        now = time.monotonic()
+        while len(self._actors) < self._num_actors and now >= self._start_after:
+            if self._starts >= self._num_actors + MAX_STARTS:
+                if not self._actors:
+                    raise WorkerLost(f"{self._starts} actors were started and none stayed; look at the Ray logs of the nodes")
+                return
+            name = f"actor-{self._starts}"
+            handle = self._remote.remote(*self._arguments)
+            self._actors[name] = _Actor(name, handle, handle.sit.remote(), now)
+            self._starts += 1
+
+    def _hand_out(self) -> None:
+        now = time.monotonic()
+        for actor in self._actors.values():
+            while actor.seat is not None and len(actor.tasks) < QUEUE_DEPTH:
+                task = self._ledger.take(actor.name, now)
+                if task is None:
+                    break
+                actor.tasks[actor.handle.run.remote(task)] = task
+
+    def _listen(self) -> None:
+        waited = {ref: actor for actor in self._actors.values() for ref in actor.tasks}
+        waited |= {actor.sitting: actor for actor in self._actors.values() if actor.seat is None}
+        if not waited:
+            time.sleep(TICK_S)
+            return
+        ready, _ = ray.wait(list(waited), num_returns=len(waited), timeout=0)
+        if not ready:
+            ready, _ = ray.wait(list(waited), num_returns=1, timeout=TICK_S)
+        for ref in ready:
+            actor = waited[ref]
+            if actor.name in self._actors:
+                self._hear(actor, ref)
+        late = [a for a in self._actors.values() if a.seat is None and time.monotonic() - a.asked_at > SIT_S]
+        for actor in late:
+            self._lose(actor, WorkerLost(f"an actor did not start within {SIT_S:.0f} s: is there room for it?"))
+
+    def _hear(self, actor: _Actor, ref: Any) -> None:
+        try:
+            said = ray.get(ref, timeout=60)
+        except RayActorError as error:
+            self._lose(actor, WorkerLost(f"{actor.name} died: {error}"))
+            return
+        except RayError as error:
+            self._settle(actor, actor.tasks.pop(ref, None), WorkerLost(f"{actor.name}: {error}"))
+            return
+        if ref is actor.sitting:
+            actor.seat, trouble = said
+            self._seats.append(actor)
+            if trouble is not None:
+                raise trouble
+            return
+        self._settle(actor, actor.tasks.pop(ref), said.error, said)
+
+    def _settle(
+        self, actor: _Actor, task: ShardTask | None, error: Exception | None, report: ShardReport | None = None
+    ) -> None:
+        now = time.monotonic()
+        if task is None:
+            self._lose(actor, error or WorkerLost(actor.name))
+        elif error is None and report is not None:
+            if self._ledger.finish(task.key, actor.name, now):
+                actor.done += 1
+                self._tally.finish(task, report)
+                for phase, seconds in report.seconds.items():
+                    self._seconds[phase] = self._seconds.get(phase, 0.0) + seconds
+        elif isinstance(error, NumericsMismatch):
+            self._num_actors -= 1
+            self._lose(actor, error)
+            if not self._num_actors:
+                raise error
+        elif error is not None:
+            if isinstance(error, _FATAL):
+                raise error
+            infra = isinstance(error, HallucRayError) and error.retryable
+            self._ledger.fail(task.key, actor.name, error, infra=infra, now=now)
+
+    def _lose(self, actor: _Actor, error: Exception) -> None:
+        self._actors.pop(actor.name, None)
+        ray.kill(actor.handle)
+        now = time.monotonic()
+        self._ledger.lose(actor.name, error, now)
+        self._start_after = now + min(30.0, 0.5 * 2 ** min(self._starts - len(self._actors), 6))
+
+    def _mind_leases(self) -> None:
+        now = time.monotonic()
+        for key, name in self._ledger.overdue(now, factor=2.0):
+            if name in self._actors:
+                self._lose(self._actors[name], WorkerLost(f"{name} held shard {key[1]} for too long"))
+        for key, _ in self._ledger.overdue(now):
+            idle = [a for a in self._actors.values() if a.seat is not None and not a.tasks]
+            task = self._ledger.copy(key, idle[0].name, now) if idle else None
+            if task is not None:
+                idle[0].tasks[idle[0].handle.run.remote(task)] = task
+
+    def _drain(self) -> None:
+        """Let what is being committed be committed."""
+        refs = [ref for actor in self._actors.values() for ref in list(actor.tasks)[:1]]
+        if refs:
+            ray.wait(refs, num_returns=len(refs), timeout=DRAIN_S)

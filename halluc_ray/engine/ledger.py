@@ -1,0 +1,173 @@
+"""Who does what next: tasks, retries, leases. A pure state machine; time comes in as an argument.
+
+Two retry budgets per task. TASK: the shard's own fault, small. INFRA: an actor, a node or the store
+went away, large, with back-off. A lease that outlives its limit gets a second copy elsewhere; the
+commit marker decides which one counts. Reports of tasks that are done are dropped. Called by the
+driver; knows neither Ray nor stores.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from halluc_ray.engine.context import ShardTask
+
+TASK_BUDGET = 2
+INFRA_BUDGET = 8
+MIN_LEASE_S = 900.0
+LEASE_FACTOR = 8.0
+BACKOFF_S = 0.5
+MAX_BACKOFF_S = 30.0
+
+WINDOW = 256
+"""How far `take` looks along the queue: bounds its cost on long ones."""
+
+TaskKey = tuple[int, str]
+
+
+@dataclass(slots=True)
+class _State:
+    task: ShardTask
+    holders: dict[str, float] = field(default_factory=dict)  # actor -> when its lease began
+    task_failures: int = 0
+    infra_failures: int = 0
+    not_before: float = 0.0
+
+
+class Ledger:
+    """Tasks of one run.
+
+    Args:
+        tasks: what is missing, in the order to do it: a system after another, in corpus order.
+    """
+
+    def __init__(self, tasks: Sequence[ShardTask]) -> None:
+        self._states = {task.key: _State(task) for task in tasks}
+        self._waiting: deque[TaskKey] = deque(self._states)
+        self._running: set[TaskKey] = set()
+        self._done: set[TaskKey] = set()
+        self._given_up: dict[TaskKey, Exception] = {}
+        self._durations: deque[float] = deque(maxlen=64)
+        self._last_group: dict[str, tuple[str, int]] = {}
+
+    @property
+    def open(self) -> bool:
+        """There is work left that may still succeed."""
+        return len(self._done) + len(self._given_up) < len(self._states)
+
+    @property
+    def in_flight(self) -> int:
+        """Tasks that some actor holds."""
+        return len(self._running)
+
+    @property
+    def done(self) -> int:
+        """Tasks finished."""
+        return len(self._done)
+
+    @property
+    def given_up(self) -> dict[TaskKey, Exception]:
+        """Tasks whose budgets are spent, with the last error."""
+        return dict(self._given_up)
+
+    @property
+    def lease_s(self) -> float:
+        """How long a task may be held before another actor gets a copy, in seconds."""
+        return max(MIN_LEASE_S, LEASE_FACTOR * statistics.median(self._durations)) if self._durations else 2 * MIN_LEASE_S
+
+    def take(self, actor: str, now: float) -> ShardTask | None:
+        """The next task for an actor: a neighbour of its last row group, else the first that waits.
+
+        A task is started in the systems' order, so that an actor changes models rarely; where other
+        actors hold a group, an idle one steals from it.
+        """
+        ready = [key for key in islice(self._waiting, WINDOW) if self._states[key].not_before <= now]
+        if not ready:
+            return None
+        key = self._choose(actor, ready)
+        self._waiting.remove(key)
+        self._lease(key, actor, now)
+        return self._states[key].task
+
+    def _choose(self, actor: str, ready: Sequence[TaskKey]) -> TaskKey:
+        system = ready[0][0]
+        same = [key for key in ready if key[0] == system]
+        mine = self._last_group.get(actor)
+        for key in same:
+            if self._states[key].task.group == mine:
+                return key
+        others = {group for name, group in self._last_group.items() if name != actor}
+        for key in same:
+            if self._states[key].task.group not in others:
+                return key
+        return same[0]
+
+    def _lease(self, key: TaskKey, actor: str, now: float) -> None:
+        self._states[key].holders[actor] = now
+        self._running.add(key)
+        self._last_group[actor] = self._states[key].task.group
+
+    def finish(self, key: TaskKey, actor: str, now: float) -> bool:
+        """Record success; False where the task was done already and the report is stale."""
+        state = self._states[key]
+        began = state.holders.pop(actor, None)
+        if key in self._done:
+            return False
+        if began is not None:
+            self._durations.append(now - began)
+        self._given_up.pop(key, None)
+        self._done.add(key)
+        self._running.discard(key)
+        if key in self._waiting:
+            self._waiting.remove(key)
+        return True
+
+    def fail(self, key: TaskKey, actor: str, error: Exception, *, infra: bool, now: float) -> None:
+        """Record a failure: another try later, or the end of the task."""
+        state = self._states[key]
+        state.holders.pop(actor, None)
+        if key in self._done or key in self._given_up:
+            return
+        if infra:
+            state.infra_failures += 1
+        else:
+            state.task_failures += 1
+        if not state.holders:
+            self._running.discard(key)
+        if state.task_failures >= TASK_BUDGET or state.infra_failures >= INFRA_BUDGET:
+            self._running.discard(key)
+            self._given_up[key] = error
+        elif not state.holders and key not in self._waiting:
+            tries = state.infra_failures + state.task_failures
+            state.not_before = now + min(MAX_BACKOFF_S, BACKOFF_S * 2 ** (tries - 1))
+            self._waiting.append(key)
+
+    def lose(self, actor: str, error: Exception, now: float) -> list[TaskKey]:
+        """An actor went away: its tasks fail on the INFRA budget. Returns them."""
+        held = [key for key, state in self._states.items() if actor in state.holders]
+        for key in held:
+            self.fail(key, actor, error, infra=True, now=now)
+        self._last_group.pop(actor, None)
+        return held
+
+    def overdue(self, now: float, *, factor: float = 1.0) -> list[tuple[TaskKey, str]]:
+        """(task, actor) of leases that outlived `factor` times the limit."""
+        limit = factor * self.lease_s
+        return [
+            (key, actor)
+            for key in sorted(self._running)
+            for actor, began in self._states[key].holders.items()
+            if now - began > limit
+        ]
+
+    def copy(self, key: TaskKey, actor: str, now: float) -> ShardTask | None:
+        """A second copy of an overdue task for another actor; None where it has one already."""
+        holders = self._states[key].holders
+        if actor in holders or len(holders) > 1:
+            return None
+        self._lease(key, actor, now)
+        return self._states[key].task

@@ -1,0 +1,144 @@
+"""Where actors go: which device, how many slots, what each asks Ray for.
+
+Connects to the cluster that RAY_ADDRESS names, or starts one in this process. Called by the driver
+and, for the device alone, by planning.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from halluc_ray.config import Engine, RunSpec
+from halluc_ray.errors import SpecError
+from halluc_ray.models.numerics import Device
+
+_CPU_SLACK = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Slots of a run.
+
+    Attributes:
+        device: what models run on.
+        accelerator: Ray's name of the GPU type.
+        slots: most actors that the cluster can hold now; at least 1.
+        options: what each actor asks Ray for.
+    """
+
+    device: Device
+    accelerator: str | None
+    slots: int
+    options: dict[str, Any]
+
+
+@contextmanager
+def cluster() -> Iterator[None]:
+    """A Ray cluster for the time of a run: the one at hand, the one RAY_ADDRESS names, or our own."""
+    if ray.is_initialized():
+        yield
+        return
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(address=os.environ["RAY_ADDRESS"], **quiet)
+    else:
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        ray.init(address="local", include_dashboard=False, **quiet)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def device_without_cluster(engine: Engine) -> Device:
+    """What an embedded cluster on this machine would offer."""
+    if engine.device != "auto":
+        return engine.device
+    return "cuda" if any(Path("/proc/driver/nvidia/gpus").glob("*")) else "cpu"
+
+
+def place(spec: RunSpec, *, models: bool) -> Placement:
+    """Look at the cluster's nodes and settle what `auto` leaves open.
+
+    Args:
+        spec: the run.
+        models: some system of it is more than recorded answers.
+
+    Raises:
+        SpecError: the device can't be known, or no node can hold an actor.
+    """
+    engine = spec.engine
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = any(node.get("GPU", 0) > 0 for node in nodes)
+    device: Device = "cpu"
+    if models:
+        device = _device(engine, nodes, gpus=gpus)
+    asked = {"CPU": float(engine.cpus_per_actor)}
+    options: dict[str, Any] = {"num_cpus": engine.cpus_per_actor}
+    pinned = "gpus_per_actor" in engine.model_fields_set and gpus
+    if models and (device == "cuda" or pinned) and engine.gpus_per_actor > 0:
+        options["num_gpus"] = asked["GPU"] = engine.gpus_per_actor
+        if engine.accelerator:
+            options["accelerator_type"] = engine.accelerator
+    slots = sum(_slots(node, asked) for node in nodes)
+    if not slots and _is_embedded():
+        raise SpecError(
+            f"engine: an actor asks for {asked}, this machine offers "
+            f"{ {name: nodes[0].get(name, 0.0) for name in asked} }; lower cpus_per_actor or gpus_per_actor"
+        )
+    return Placement(device, _accelerator(engine, nodes) if device == "cuda" else None, max(slots, 1), options)
+
+
+def _device(engine: Engine, nodes: list[dict[str, float]], *, gpus: bool) -> Device:
+    if engine.device != "auto":
+        return engine.device
+    if gpus:
+        return "cuda"
+    if not _is_embedded() and not any(node.get("CPU", 0) >= engine.cpus_per_actor for node in _workers(nodes)):
+        raise SpecError(
+            "engine.device: auto; the cluster shows a head without GPU and no worker yet, so the device can't be known "
+            "(workers may start from zero); set engine.device, and engine.accelerator for GPUs"
+        )
+    return "cpu"
+
+
+def _workers(nodes: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Nodes that may hold actors: all of a cluster of one, all but the head of a larger or scaling one."""
+    head_only = len(nodes) == 1 and "node:__internal_head__" in nodes[0]
+    if head_only and not _autoscales():
+        return nodes
+    return [node for node in nodes if "node:__internal_head__" not in node]
+
+
+def _autoscales() -> bool:
+    """The cluster was started by an autoscaler (KubeRay or `ray up`), which may add nodes of other kinds."""
+    return bool(os.environ.get("RAY_CLUSTER_NAME") or os.environ.get("KUBERAY_GEN_RAY_START_CMD")) or (
+        Path("~/ray_bootstrap_config.yaml").expanduser().exists()
+    )
+
+
+def _is_embedded() -> bool:
+    return not os.environ.get("RAY_ADDRESS")
+
+
+def _accelerator(engine: Engine, nodes: list[dict[str, float]]) -> str | None:
+    prefix = "accelerator_type:"
+    seen = sorted({name.removeprefix(prefix) for node in nodes for name in node if name.startswith(prefix)})
+    if engine.accelerator or not seen:
+        return engine.accelerator
+    if len(seen) > 1:
+        raise SpecError(f"engine.accelerator: null, and the cluster has {', '.join(seen)}; name the one to run on")
+    return seen[0]
+
+
+def _slots(node: dict[str, float], asked: dict[str, float]) -> int:
+    return min(math.floor(node.get(name, 0.0) / amount + _CPU_SLACK) for name, amount in asked.items() if amount)

@@ -1,0 +1,242 @@
+"""Do what is missing of one shard: generate, score, count, and commit each.
+
+The whole work of an actor, without Ray: read rows, run the model, score, decide, count, publish.
+What is already committed is read back instead of computed. Called by the worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from halluc_ray.config.expression import parse_condition
+from halluc_ray.engine import counting
+from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
+from halluc_ray.engine.rows import RowReader, ShardRows
+from halluc_ray.engine.scoring import RAW, Units, batch_of, decide, score_units
+from halluc_ray.engine.selection import holds
+from halluc_ray.errors import StoreError
+from halluc_ray.indicators.protocol import Indicator
+from halluc_ray.records import Sample
+from halluc_ray.records.schemas import GENERATIONS, verdict_schema
+from halluc_ray.storage import ObjectStore, commits, parquet
+from halluc_ray.wiring.systems import Generator
+
+COUNTS_PART = "counts"
+GeneratorFor = Callable[[SystemPlan], Generator]
+
+
+class ShardRunner:
+    """Runs tasks one after another over shared readers and indicators.
+
+    Args:
+        context: the run.
+        store: where stages are committed.
+        indicators: built from the spec, in its order.
+        generator_for: gives the loaded model of a system; called only when outputs are missing.
+    """
+
+    def __init__(
+        self, context: RunContext, *, store: ObjectStore, indicators: Sequence[Indicator], generator_for: GeneratorFor
+    ) -> None:
+        self._context = context
+        self._store = store
+        self._indicators = indicators
+        self._generator_for = generator_for
+        self._reader = RowReader(context.files, corpus=context.spec.corpus, selection=context.selection)
+        self._seconds: dict[str, float] = {}
+
+    def run(self, task: ShardTask) -> ShardReport:
+        """Commit every missing stage of the task, upstream first.
+
+        Raises:
+            HallucRayError: see `retryable` on each.
+        """
+        self._seconds = {}
+        system = self._context.systems[task.system]
+        with self._timed("read"):
+            rows = self._reader.read(task.shard, columns=self._columns(system, task.missing))
+        generations, notes = self._generations(system, task, rows)
+        units = Units.of(generations, rows)
+        scores = self._scores(system, task, units)
+        rates: dict[tuple[str, int], tuple[int, int]] = {}
+        if system.count.name in task.missing:
+            rates = self._count(system, task, units, scores)
+        done = tuple(stage.name for stage in system.stages if stage.name in task.missing)
+        return ShardReport(task.key, done, rates, dict(self._seconds), notes)
+
+    def _columns(self, system: SystemPlan, missing: frozenset[str]) -> set[str]:
+        spec = self._context.spec
+        roles: set[str] = set()
+        raw: set[str] = set()
+        if system.generate.name in missing:
+            roles |= system.resolved.roles
+            if system.resolved.name_from:
+                raw.add(system.resolved.name_from)
+        for stage, indicator in zip(system.scores, self._indicators, strict=True):
+            if stage.name in missing and (system.recorded or not indicator.recorded_only):
+                roles |= {name for name in indicator.columns if not name.startswith(RAW)}
+                raw |= {name.removeprefix(RAW) for name in indicator.columns if name.startswith(RAW)}
+        if system.count.name in missing:
+            raw |= {column for entry in spec.slice_columns() for column in entry}
+            raw |= {spec.corpus.cluster} if spec.corpus.cluster else set()
+            for summary in spec.summaries:
+                raw |= {summary.column, *(parse_condition(summary.where).columns if summary.where else ())}
+        mapped = spec.corpus.columns.mapped()
+        return raw | {mapped[role] for role in roles if role in mapped}
+
+    def _generations(
+        self, system: SystemPlan, task: ShardTask, rows: ShardRows
+    ) -> tuple[pa.Table, Mapping[str, int | str]]:
+        stage = system.generate.name
+        if stage not in task.missing:
+            return self._read(stage, task), {}
+        reasons = rows.failures(system.resolved.roles)
+        if self._context.spec.corpus.on_bad_row == "stop":
+            rows.refuse_bad(reasons, self._context.spec.corpus.columns.mapped())
+        notes: Mapping[str, int | str] = {}
+        with self._timed("generate"):
+            if system.recorded:
+                table = _recorded(rows, reasons, system.resolved.name_from)
+            else:
+                table, notes = self._generator_for(system).generate(_samples(rows, reasons), _failed(rows, reasons))
+        return self._publish(stage, task, {"": table}, notes), notes
+
+    def _scores(self, system: SystemPlan, task: ShardTask, units: Units) -> list[pa.Table]:
+        missing = [stage.name in task.missing for stage in system.scores]
+        needed = missing if any(missing) or system.count.name in task.missing else []
+        names = frozenset[str]().union(
+            *(
+                indicator.columns
+                for indicator, absent in zip(self._indicators, missing, strict=True)
+                if absent and (system.recorded or not indicator.recorded_only)
+            )
+        )
+        batch = batch_of(units, names, recorded=system.recorded, labels=system.resolved.labels) if names else None
+        found = []
+        for stage, indicator, absent in zip(system.scores, self._indicators, needed, strict=bool(needed)):
+            if not absent:
+                found.append(self._read(stage.name, task) if system.count.name in task.missing else pa.table({}))
+                continue
+            with self._timed("score"):
+                judged = system.recorded or not indicator.recorded_only
+                table = score_units(indicator, units, batch if judged else None)
+            found.append(self._publish(stage.name, task, {"": table}))
+        return found
+
+    def _count(
+        self, system: SystemPlan, task: ShardTask, units: Units, scores: Sequence[pa.Table]
+    ) -> dict[tuple[str, int], tuple[int, int]]:
+        with self._timed("count"):
+            outcomes = [decide(i, table) for i, table in zip(self._indicators, scores, strict=True)]
+            verdicts = _verdicts(units, outcomes)
+            counts = self._counts(units, outcomes, scores)
+        self._publish(system.count.name, task, {"": verdicts, COUNTS_PART: counts})
+        rates: dict[tuple[str, int], list[int]] = {}
+        for row in counts.to_pylist():
+            if row["table"] == "outcomes" and row["slice"] == 0 and row["stat"] in ("hallucinated", "supported"):
+                entry = rates.setdefault((row["system"], row["item"]), [0, 0])
+                entry[1] += row["value"]
+                entry[0] += row["value"] if row["stat"] == "hallucinated" else 0
+        return {key: (hallucinated, defined) for key, (hallucinated, defined) in rates.items()}
+
+    def _counts(
+        self, units: Units, outcomes: Sequence[npt.NDArray[np.uint8]], scores: Sequence[pa.Table]
+    ) -> pa.Table:
+        spec, rows = self._context.spec, units.rows
+        systems = units.generations.column("system").combine_chunks().dictionary_decode().fill_null("")
+        builder = counting.CountsBuilder()
+        everything = counting.group(0, systems, [])
+        slices = [
+            counting.group(k, systems, [units.column(RAW + name, recorded=True) for name in entry])
+            for k, entry in enumerate(spec.slice_columns(), start=1)
+        ]
+        for cells in (everything, *slices):
+            counting.count_outcomes(builder, cells, outcomes)
+        counting.count_reasons(builder, everything, outcomes, [t.column("reason").combine_chunks() for t in scores])
+        counting.count_units(builder, everything, units.generations)
+        counting.count_selection(builder, rows.counts)
+        if spec.corpus.cluster:
+            counting.count_clusters(builder, everything, outcomes, self._clusters(units, spec.corpus.cluster))
+        for item, summary in enumerate(spec.summaries):
+            chosen = np.ones(len(units), dtype=bool)
+            if summary.where:
+                mask = holds(parse_condition(summary.where), rows.table).fill_null(False)
+                chosen = units.per_unit(mask).to_numpy(zero_copy_only=False)
+            values = units.column(RAW + summary.column, recorded=True)
+            for cells in (everything, *slices):
+                counting.count_summary(builder, cells, values, chosen, item=item)
+        return builder.build()
+
+    def _clusters(self, units: Units, column: str) -> pa.Array:
+        return pa.compute.coalesce(
+            units.column(RAW + column, recorded=True).cast(pa.string()), units.per_unit(units.rows.ids)
+        )
+
+    def _publish(
+        self, stage: str, task: ShardTask, tables: Mapping[str, pa.Table], notes: Mapping[str, int | str] | None = None
+    ) -> pa.Table:
+        """Commit the tables; the main one that stands, ours or that of whoever came first."""
+        with self._timed("publish"):
+            parts = {name: parquet.encode(table) for name, table in tables.items()}
+            rows = tables[""].num_rows
+            standing = commits.publish(self._store, stage, task.shard.key, parts=parts, rows=rows, notes=notes)
+            if standing.parts[""] == hashlib.sha256(parts[""]).hexdigest():
+                return tables[""]
+            return parquet.decode(commits.read_part(self._store, stage, standing))
+
+    def _read(self, stage: str, task: ShardTask) -> pa.Table:
+        with self._timed("read"):
+            commit = commits.read_commit(self._store, stage, task.shard.key)
+            return parquet.decode(commits.read_part(self._store, stage, commit))
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[phase] = self._seconds.get(phase, 0.0) + time.perf_counter() - start
+
+
+def _samples(rows: ShardRows, reasons: Sequence[str | None]) -> list[Sample]:
+    columns = {role: values.to_pylist() for role, values in rows.roles.items() if role not in ("reference", "label")}
+    return [
+        Sample(int(row), id_, {role: values[k] for role, values in columns.items() if values[k] is not None})
+        for k, (row, id_) in enumerate(zip(rows.rows, rows.ids.to_pylist(), strict=True))
+        if reasons[k] is None
+    ]
+
+
+def _failed(rows: ShardRows, reasons: Sequence[str | None]) -> list[tuple[int, str, str]]:
+    ids = rows.ids.to_pylist()
+    return [(int(rows.rows[k]), ids[k], reason) for k, reason in enumerate(reasons) if reason is not None]
+
+
+def _recorded(rows: ShardRows, reasons: Sequence[str | None], name_from: str | None) -> pa.Table:
+    from halluc_ray.engine.roles import to_texts
+
+    length = len(rows)
+    columns: dict[str, pa.Array] = {
+        "row": pa.array(rows.rows),
+        "draw": pa.array(np.zeros(length, dtype=np.uint16)),
+        "id": rows.ids,
+        "failure": pa.array(reasons, pa.string()).dictionary_encode(),
+    }
+    if name_from:
+        names = to_texts(rows.table.column(name_from).combine_chunks()).values
+        columns["system"] = names.fill_null(NO_NAME).dictionary_encode()
+    filled = [columns[f.name].cast(f.type) if f.name in columns else pa.nulls(length, f.type) for f in GENERATIONS]
+    return pa.Table.from_arrays(filled, schema=GENERATIONS)
+
+
+def _verdicts(units: Units, outcomes: Sequence[npt.NDArray[np.uint8]]) -> pa.Table:
+    schema = verdict_schema(len(outcomes))
+    fixed = [units.generations.column(f.name).combine_chunks() for f in schema if not f.name.startswith("outcome_")]
+    return pa.Table.from_arrays([*fixed, *map(pa.array, outcomes)], schema=schema)

@@ -1,0 +1,79 @@
+"""The running tally of a run: what is done, in flight, failed, and the rates so far.
+
+Plain state, fed by the driver; makes `Progress` records and the text of heartbeats.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from halluc_ray.engine.context import ShardReport, ShardTask
+from halluc_ray.engine.plan import Plan
+from halluc_ray.engine.progress import Progress
+
+
+class Tally:
+    """Counts over the (system, shard) pairs of a plan.
+
+    Args:
+        plan: the plan.
+        tasks: what is missing of it.
+    """
+
+    def __init__(self, plan: Plan, tasks: Sequence[ShardTask]) -> None:
+        self._plan = plan
+        pairs = [shard for system in plan.context.systems for shard in plan.shards(system)]
+        to_do = sum(task.shard.source.num_rows for task in tasks)
+        self._shards = len(pairs)
+        self._rows = sum(shard.source.num_rows for shard in pairs)
+        self._shards_done = self._shards - len(tasks)
+        self._rows_before = self._rows - to_do
+        self._rows_here = 0
+        self._rates: dict[tuple[str, str], tuple[int, int]] = {}
+        self._started: float | None = None
+        self.in_flight = 0
+        self.failed = 0
+        self.message = ""
+
+    def start(self) -> None:
+        """The first task is about to run."""
+        self._started = time.monotonic()
+
+    def finish(self, task: ShardTask, report: ShardReport) -> None:
+        """A task is done."""
+        self._shards_done += 1
+        self._rows_here += task.shard.source.num_rows
+        name = self._plan.context.systems[task.system].spec.name
+        for (system, item), (hallucinated, defined) in report.rates.items():
+            key = (system or name or "", self._plan.record.indicators[item].name)
+            before = self._rates.get(key, (0, 0))
+            self._rates[key] = (before[0] + hallucinated, before[1] + defined)
+
+    def progress(self) -> Progress:
+        """This moment."""
+        return Progress(
+            run_id=self._plan.run_id,
+            message=self.message,
+            shards=self._shards,
+            shards_done=self._shards_done,
+            shards_in_flight=self.in_flight,
+            shards_failed=self.failed,
+            rows=self._rows,
+            rows_done=self._rows_before + self._rows_here,
+            rows_done_here=self._rows_here,
+            seconds=time.monotonic() - self._started if self._started is not None else 0.0,
+            rates=dict(self._rates),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """For a heartbeat: what another shell's `status` can't see in the commits."""
+        now = self.progress()
+        return {
+            "run_id": now.run_id,
+            "in_flight": now.shards_in_flight,
+            "failed": now.shards_failed,
+            "rows_here": now.rows_done_here,
+            "seconds": round(now.seconds, 3),
+        }

@@ -1,0 +1,100 @@
+"""The Ray actor: one slot (a GPU, or a share of CPUs) that runs shard tasks one after another.
+
+Holds one loaded model at a time. Never raises from a task: what went wrong travels in the report.
+Called by the driver.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import traceback
+from dataclasses import dataclass
+
+import ray
+
+from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
+from halluc_ray.engine.shard_run import ShardRunner
+from halluc_ray.errors import HallucRayError, StoreError
+from halluc_ray.storage import open_store
+from halluc_ray.storage.files import verify_unchanged
+from halluc_ray.storage.probe import see_nonce
+from halluc_ray.wiring.indicators import wire_indicators
+from halluc_ray.wiring.systems import Generator, load_generator, see_checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where an actor runs.
+
+    Attributes:
+        node: Ray's node id.
+        address: the node's IP address.
+        pid: process id.
+        cuda_visible_devices: what the actor sees of the GPUs; empty for none.
+    """
+
+    node: str
+    address: str
+    pid: int
+    cuda_visible_devices: str
+
+
+class Worker:
+    """Runs tasks of one run on one slot."""
+
+    def __init__(self, context: RunContext, nonce: str) -> None:
+        spec = context.spec
+        self._context = context
+        self._nonce = nonce
+        self._loaded: tuple[str, Generator] | None = None
+        self._store = open_store(spec.output, endpoint=spec.store.endpoint, region=spec.store.region)
+        self._runner = ShardRunner(
+            context,
+            store=self._store,
+            indicators=[wired.indicator for wired in wire_indicators(spec.indicators)],
+            generator_for=self._generator_for,
+        )
+
+    def sit(self) -> tuple[Seat, Exception | None]:
+        """Where this actor is, and why it can't work there: another store, a corpus out of sight."""
+        runtime = ray.get_runtime_context()
+        address = ray.util.get_node_ip_address()
+        seat = Seat(runtime.get_node_id(), address, os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+        try:
+            see_nonce(self._store, self._nonce)
+            for file in list(self._context.files.values())[:1]:
+                verify_unchanged(file)
+            for system in self._context.systems:
+                see_checkpoint(system.resolved, self._context.spec.store)
+        except HallucRayError as error:
+            return seat, type(error)(f"node {address}: {error}")
+        return seat, None
+
+    def run(self, task: ShardTask) -> ShardReport:
+        """Commit what is missing of the task."""
+        try:
+            return self._runner.run(task)
+        except HallucRayError as error:
+            return _failed(task, error)
+        except OSError as error:
+            return _failed(task, StoreError(f"{type(error).__name__}: {error}"))
+        except Exception as error:  # noqa: BLE001 - the actor outlives a bad shard; the driver decides
+            traceback.print_exc()
+            return _failed(task, HallucRayError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
+
+    def _generator_for(self, system: SystemPlan) -> Generator:
+        if self._loaded is None or self._loaded[0] != system.generate.name:
+            if self._loaded is not None:
+                self._loaded[1].close()
+                self._loaded = None
+            self._loaded = (system.generate.name, load_generator(system.resolved, self._context.spec.store))
+        return self._loaded[1]
+
+
+def _failed(task: ShardTask, error: Exception) -> ShardReport:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes: shows that the error survives the trip
+    except Exception:  # noqa: BLE001 - any failure to pickle has one answer
+        error = HallucRayError(f"{type(error).__name__}: {error}")
+    return ShardReport(task.key, (), {}, {}, {}, error)

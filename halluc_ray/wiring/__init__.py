@@ -1,0 +1,1 @@
+"""From the spec's words to stores, models and indicators: the one place that matches on kinds."""

@@ -1,0 +1,170 @@
+"""From the spec's systems to what the engine runs: checkpoints, numerics, labels, loaded models.
+
+Resolving imports no torch: the driver does it. Loading happens inside actors. Called by the plan
+and by the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, assert_never
+
+import pyarrow as pa
+
+from halluc_ray.config import CausalSystem, ClassifierSystem, RecordedSystem, RunSpec, Store, System
+from halluc_ray.models import numerics as numerics_of
+from halluc_ray.models import prompts
+from halluc_ray.models.checkpoint_cache import fetch_checkpoint
+from halluc_ray.models.checkpoint_sources import Source, open_source
+from halluc_ray.models.checkpoints import Checkpoint, inspect_checkpoint
+from halluc_ray.models.numerics import Device
+from halluc_ray.models.protocol import Model
+from halluc_ray.records import Sample
+from halluc_ray.storage import open_store
+
+RECORDED_VERSION = 1
+_NOT_GENERATED = ("name", "kind", "checkpoint", "revision", "dtype", "labels")
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSystem:
+    """A system with everything that its outputs depend on.
+
+    Attributes:
+        spec: as written.
+        roles: corpus roles that it reads.
+        settings: what the generate digest covers of the spec, defaults left out.
+        semantics_version: of the runner.
+        numerics: frozen floating point; empty for recorded answers.
+        labels: label id as text -> label name, for classifiers.
+        checkpoint: what is run; None for recorded answers.
+    """
+
+    spec: System
+    roles: frozenset[str]
+    settings: Mapping[str, Any]
+    semantics_version: int
+    numerics: Mapping[str, str | int]
+    labels: Mapping[str, str]
+    checkpoint: Checkpoint | None
+
+    @property
+    def name_from(self) -> str | None:
+        """The column that names the systems of recorded answers."""
+        return self.spec.name_from if isinstance(self.spec, RecordedSystem) else None
+
+
+class Generator:
+    """A loaded model that turns samples into a generate part."""
+
+    def __init__(self, model: Model, *, token_budget: int) -> None:
+        self._model = model
+        self._token_budget = token_budget
+
+    def generate(
+        self, samples: Sequence[Sample], failures: Sequence[tuple[int, str, str]]
+    ) -> tuple[pa.Table, Mapping[str, int | str]]:
+        """Outputs of the samples beside the failed rows, and notes; see `models.execution`."""
+        from halluc_ray.models.execution import generate
+
+        return generate(self._model, samples, failures, token_budget=self._token_budget)
+
+    def close(self) -> None:
+        """Free the device."""
+        self._model.close()
+
+
+def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator: str | None) -> ResolvedSystem:
+    """Find the checkpoint and freeze the numerics.
+
+    Args:
+        system: one of the spec's systems.
+        spec: the run.
+        device: what actors run on.
+        accelerator: Ray's name of the GPU type, where there is one.
+
+    Raises:
+        InputError: the checkpoint can't be read, or is refused.
+        SpecError: a template names no role, or a checkpoint is no place.
+    """
+    match system:
+        case RecordedSystem():
+            return _recorded(system, spec)
+        case CausalSystem() | ClassifierSystem():
+            checkpoint = inspect_checkpoint(_source(system, spec.store))
+            numerics = numerics_of.resolve(
+                system,
+                engine=spec.engine,
+                device=device,
+                config=checkpoint.config,
+                num_parameters=checkpoint.num_parameters,
+                accelerator=accelerator,
+            )
+            settings = system.model_dump(mode="json", exclude_defaults=True, exclude=set(_NOT_GENERATED))
+            labels = _labels(system, checkpoint.config)
+            if labels:
+                settings["labels"] = labels
+            settings["checkpoint"] = checkpoint.digest
+            from halluc_ray.models.loading import semantics_version
+
+            version = semantics_version(system)
+            return ResolvedSystem(system, _roles(system), settings, version, numerics, labels, checkpoint)
+        case _:
+            assert_never(system)
+
+
+def load_generator(resolved: ResolvedSystem, store: Store) -> Generator:
+    """Load a system's model on this machine, fetching its checkpoint once per node.
+
+    Raises:
+        NumericsMismatch: this machine can't produce the planned bytes.
+        InputChanged: the checkpoint is not the planned one.
+        ModelError: it can't be loaded.
+    """
+    from halluc_ray.models.loading import load_model
+
+    system, checkpoint = resolved.spec, resolved.checkpoint
+    if isinstance(system, RecordedSystem) or checkpoint is None:
+        raise TypeError("recorded answers need no model")
+    folder: Path = fetch_checkpoint(_source(system, store), checkpoint.files, digest=checkpoint.digest)
+    model = load_model(system, folder=folder, numerics=dict(resolved.numerics))
+    return Generator(model, token_budget=int(resolved.numerics["token_budget"]))
+
+
+def see_checkpoint(resolved: ResolvedSystem, store: Store) -> None:
+    """Show that this machine sees the system's checkpoint; nothing to see for recorded answers.
+
+    Raises:
+        SpecError, InputError, StoreError: it does not.
+    """
+    if not isinstance(resolved.spec, RecordedSystem):
+        _source(resolved.spec, store).files()
+
+
+def _source(system: CausalSystem | ClassifierSystem, store: Store) -> Source:
+    opened = None
+    if system.checkpoint.startswith("s3://"):
+        opened = open_store(system.checkpoint, endpoint=store.endpoint, region=store.region)
+    return open_source(system.checkpoint, revision=system.revision, store=opened)
+
+
+def _recorded(system: RecordedSystem, spec: RunSpec) -> ResolvedSystem:
+    roles = frozenset(role for role in ("prompt", "response") if role in spec.corpus.columns.mapped())
+    settings = {"name_from": system.name_from} if system.name_from else {}
+    return ResolvedSystem(system, roles, settings, RECORDED_VERSION, {}, {}, None)
+
+
+def _roles(system: CausalSystem | ClassifierSystem) -> frozenset[str]:
+    roles = prompts.parse(system.template, where=f"systems[{system.name}].template").roles
+    if isinstance(system, ClassifierSystem) and system.pair_template:
+        roles |= prompts.parse(system.pair_template, where=f"systems[{system.name}].pair_template").roles
+    return roles
+
+
+def _labels(system: CausalSystem | ClassifierSystem, config: Mapping[str, Any]) -> dict[str, str]:
+    if isinstance(system, CausalSystem):
+        return {}
+    labels = system.labels or {int(key): str(name) for key, name in config.get("id2label", {}).items()}
+    return {str(key): name for key, name in sorted(labels.items())}
