@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Mapping
 
 from halluc_ray.config.digest import canonical_json
-from halluc_ray.errors import StoreError
+from halluc_ray.errors import ObjectMissing, StoreError
 from halluc_ray.records import Commit, Stage
 from halluc_ray.storage import keys
 from halluc_ray.storage.store import ObjectStore
@@ -28,7 +28,9 @@ def declare(store: ObjectStore, stage: Stage) -> None:
     text = canonical_json({"kind": stage.kind, **stage.covers}).encode()
     key = keys.stage_key(stage.name)
     if not store.put_new(key, text) and store.read(key) != text:
-        raise StoreError(f"{store.uri}/{key} does not hold what its digest covers; the store was altered: use another output")
+        raise StoreError(
+            f"{store.uri}/{key} does not hold what its digest covers; the store was altered: use another output"
+        )
 
 
 def committed(store: ObjectStore, stage: str) -> frozenset[str]:
@@ -89,23 +91,26 @@ def read_commit(store: ObjectStore, stage: str, shard: str) -> Commit:
         return Commit(
             shard=shard, attempt=fields["attempt"], parts=fields["parts"], rows=fields["rows"], notes=fields["notes"]
         )
-    except (ValueError, KeyError) as error:
-        raise StoreError(f"{store.uri}/{key} is no commit marker ({error}); delete it to compute the shard again") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{store.uri}/{key} is no commit marker ({error}); delete it to compute the shard again"
+        ) from error
 
 
 def read_part(store: ObjectStore, stage: str, commit: Commit, part: str = "") -> bytes:
     """Bytes of a committed part, checked against the marker's digest.
 
     Raises:
-        StoreError: the bytes are not the ones that were committed.
+        StoreError: the part is gone, or its bytes are not the ones that were committed.
     """
     key = keys.part_key(stage, commit.shard, commit.attempt, part)
-    data = store.read(key)
+    what_to_do = f"delete {store.uri}/{keys.commit_key(stage, commit.shard)} and run again to compute the shard anew"
+    try:
+        data = store.read(key)
+    except ObjectMissing as error:
+        raise StoreError(f"{store.uri}/{key} is committed, but gone; {what_to_do}") from error
     if hashlib.sha256(data).hexdigest() != commit.parts[part]:
-        raise StoreError(
-            f"{store.uri}/{key} is damaged: its sha256 is not the committed one; "
-            f"delete {keys.commit_key(stage, commit.shard)} and run again"
-        )
+        raise StoreError(f"{store.uri}/{key} is damaged: its sha256 is not the committed one; {what_to_do}")
     return data
 
 

@@ -6,6 +6,7 @@ Knows spelling only, touches nothing. Callers: `open_store`, `files`.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def parse_uri(uri: str) -> LocalPlace | S3Place:
         raise SpecError(f"{uri!r} names no place; write {_ALLOWED}")
     scheme = _SCHEME.match(uri)
     if scheme is None:
-        return LocalPlace(Path(uri).expanduser().absolute())
+        return LocalPlace(Path(os.path.normpath(Path(uri).expanduser().absolute())))
     match scheme.group(1).lower():
         case "file":
             return _local(uri)
