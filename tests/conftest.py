@@ -1,0 +1,36 @@
+"""Fixtures that many tests share: annotated corpora, and a real S3 server."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.object_store.server import ObjectServer, free_ports
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """Folder of real annotated corpora, one folder each; skips where it is missing."""
+    folder = Path(os.environ.get("HALLUC_RAY_CORPORA") or ROOT.parent / "shared" / "corpora")
+    if not folder.is_dir():
+        pytest.skip(f"no annotated corpora at {folder}; set HALLUC_RAY_CORPORA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    """A real S3 server with one bucket; the environment holds its admin keys while it runs."""
+    server = ObjectServer(tmp_path_factory.mktemp("s3"), port=free_ports(1)[0])
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+            patch.delenv(name, raising=False)
+        for name, value in (server.environment | {"AWS_EC2_METADATA_DISABLED": "true"}).items():
+            patch.setenv(name, value)
+        try:
+            yield server
+        finally:
+            server.stop()
