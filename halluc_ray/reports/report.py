@@ -1,0 +1,161 @@
+"""The report of a run as data, and its bytes.
+
+Knows what a report says; does not know how it was counted or how a page shows it. Nothing in it is a
+time, a path or a machine: equal runs give equal bytes. Callers: `build`, `render`, `files`, notebooks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often one system hallucinates under one indicator, in one cell of one slice.
+
+    Attributes:
+        slice: column -> value; empty for all rows.
+        rows: units in the cell; the six outcomes add up to it.
+        rate: hallucinated / (hallucinated + supported), correctly rounded; None where both are 0.
+        low, high: ends of the interval at `confidence`; None likewise.
+        answered_share: (rows - abstained - failed) / rows; None without rows.
+        folded_cells: cells that this one stands for, where the slice had too many; else 0.
+    """
+
+    system: str
+    indicator: str
+    slice: Mapping[str, Any]
+    rows: int
+    hallucinated: int
+    supported: int
+    abstained: int
+    undecided: int
+    not_applicable: int
+    failed: int
+    rate: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    answered_share: float | None
+    folded_cells: int = 0
+
+    @property
+    def defined(self) -> int:
+        """Units that the rate is over."""
+        return self.hallucinated + self.supported
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Mean of a corpus column over the rows of a cell, correctly rounded; None without rows.
+
+    Attributes:
+        rows: rows that hold a finite number (and satisfy the summary's `where`).
+        skipped: rows that hold none.
+    """
+
+    system: str
+    name: str
+    slice: Mapping[str, Any]
+    rows: int
+    mean: float | None
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """How many units of an outcome gave one reason."""
+
+    system: str
+    indicator: str
+    outcome: str
+    reason: str | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SystemFacts:
+    """One system's units: how many, how many failed and why, and tokens where there are any."""
+
+    system: str
+    kind: str
+    determinism: str
+    rows: int
+    failed: int
+    truncated: int
+    prompt_tokens: int
+    output_tokens: int
+    failures: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """What rows that share a source cost a system's rate under an indicator."""
+
+    system: str
+    indicator: str
+    clusters: int
+    design_effect: float
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Corpus rows by fate, and ids that occur more than once."""
+
+    files: int
+    rows: int
+    selected: int
+    left_out: Mapping[str, int]
+    duplicate_ids: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that report.json says."""
+
+    schema_version: int
+    run_id: str
+    signature: str
+    determinism: str
+    max_failed: float
+    failed_share: float
+    warnings: tuple[str, ...]
+    corpus: Corpus
+    systems: tuple[SystemFacts, ...]
+    indicators: tuple[Mapping[str, Any], ...]
+    rates: tuple[Rate, ...]
+    summaries: tuple[Mean, ...]
+    reasons: tuple[Reason, ...]
+    clusters: tuple[ClusterFacts, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, keys in the order of report.json."""
+        return asdict(self)
+
+    def to_json(self) -> bytes:
+        """report.json: deterministic, one line per object of a list."""
+        members = (f"{json.dumps(key)}: {_lines(value)}" for key, value in self.to_dict().items())
+        return ("{\n" + ",\n".join(members) + "\n}\n").encode()
+
+    def overall(self) -> Iterable[Rate]:
+        """The rates over all rows: one per system and indicator."""
+        return (rate for rate in self.rates if not rate.slice)
+
+    def _repr_html_(self) -> str:
+        """A small table for notebooks."""
+        from halluc_ray.reports.templating import render_template
+
+        return render_template("summary.html.jinja", report=self, overall=list(self.overall()))
+
+
+def _lines(value: Any) -> str:
+    if isinstance(value, (list, tuple)) and value:
+        return "[\n" + ",\n".join("  " + _text(entry) for entry in value) + "\n]"
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
