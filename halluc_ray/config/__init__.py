@@ -1,6 +1,8 @@
 """The run spec: its shape, reading it from YAML, digests. No other I/O."""
 
 from halluc_ray.config.digest import canonical_json, digest
+from halluc_ray.config.expression import Condition, parse_condition
+from halluc_ray.config.load import load_spec, spec_digest
 from halluc_ray.config.spec import (
     CausalSystem,
     ClassifierSystem,
@@ -20,6 +22,7 @@ __all__ = [
     "CausalSystem",
     "ClassifierSystem",
     "Columns",
+    "Condition",
     "Corpus",
     "Decoding",
     "Engine",
@@ -31,4 +34,7 @@ __all__ = [
     "System",
     "canonical_json",
     "digest",
+    "load_spec",
+    "parse_condition",
+    "spec_digest",
 ]
