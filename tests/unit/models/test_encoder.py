@@ -1,0 +1,78 @@
+"""The classifier against a plain transformers loop, one text at a time."""
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from halluc_ray.errors import ModelError, SpecError
+from halluc_ray.models.execution import generate
+from halluc_ray.models.prompts import UnusableRow
+from halluc_ray.records import Sample
+
+from .conftest import TEXTS, classifier
+
+
+def plain_loop(folder, firsts, seconds=None):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    network = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    found = []
+    for position, text in enumerate(firsts):
+        pair = () if seconds is None else (seconds[position],)
+        inputs = tokenizer(text, *pair, return_tensors="pt", truncation=True, max_length=64)
+        with torch.no_grad():
+            probabilities = network(**inputs).logits.double().softmax(-1)[0]
+        index = int(probabilities.argmax())
+        found.append((network.config.id2label[index], float(probabilities[index]), inputs["input_ids"].shape[1]))
+    return found
+
+
+@pytest.mark.parametrize("token_budget", [1, 70, 4096])
+def test_labels_equal_a_plain_loop_whatever_the_budget(bert, samples, token_budget):
+    table = generate(classifier(bert), samples=samples, token_budget=token_budget).table
+    expected = plain_loop(bert, TEXTS)
+    assert len({label for label, _, _ in expected}) > 1
+    assert table["text"].to_pylist() == [label for label, _, _ in expected]
+    assert table["probability"].to_pylist() == pytest.approx([p for _, p, _ in expected], abs=1e-5)
+    assert table["num_prompt_tokens"].to_pylist() == [n for _, _, n in expected]
+    assert table["finish"].to_pylist() == ["label"] * len(TEXTS)
+
+
+def test_sentence_pairs_carry_segments(bert):
+    pairs = [
+        Sample(i, str(i), {"prompt": a, "context": b}) for i, (a, b) in enumerate(zip(TEXTS, TEXTS[::-1], strict=True))
+    ]
+    table = generate(classifier(bert, pair_template="{context}"), samples=pairs, token_budget=200).table
+    expected = plain_loop(bert, TEXTS, TEXTS[::-1])
+    assert table["text"].to_pylist() == [label for label, _, _ in expected]
+    assert table["probability"].to_pylist() == pytest.approx([p for _, p, _ in expected], abs=1e-5)
+
+
+def test_truncation_is_counted_and_never_exceeds_the_positions(bert, samples):
+    table = generate(classifier(bert, max_input_tokens=512), samples=samples, token_budget=4096).table
+    lengths = [len(ids) for ids in AutoTokenizer.from_pretrained(bert)(TEXTS)["input_ids"]]
+    assert table["truncated"].to_pylist() == [length > 64 for length in lengths]
+    assert any(table["truncated"].to_pylist())
+    assert max(table["num_prompt_tokens"].to_pylist()) == 64
+
+
+def test_labels_of_the_spec_win_and_must_name_every_class(bert, samples):
+    named = generate(classifier(bert, labels={0: "A", 1: "B", 2: "C"}), samples=samples, token_budget=99).table
+    own = generate(classifier(bert), samples=samples, token_budget=99).table
+    assert named["text"].to_pylist() == [
+        {"no": "A", "maybe": "B", "yes": "C"}[text] for text in own["text"].to_pylist()
+    ]
+    with pytest.raises(SpecError, match=r"systems\.c\.labels: names ids \[0, 1\].*3 classes"):
+        classifier(bert, labels={0: "A", 1: "B"})
+
+
+def test_weights_that_are_not_there_are_not_invented(gpt2):
+    with pytest.raises(ModelError, match=r"no weights for score\.weight"):
+        classifier(gpt2)
+
+
+def test_overflow_is_a_reason_not_a_label(bert, samples):
+    model = classifier(bert)
+    with torch.no_grad():
+        model._network.classifier.bias.fill_(float("nan"))
+    with pytest.raises(UnusableRow, match="non_finite_logits"):
+        model.run(model.encode(samples[:2]))
