@@ -94,6 +94,8 @@ class Indicator(Protocol):
     kind: ClassVar[str]
     semantics_version: ClassVar[int]
     Options: ClassVar[type[IndicatorOptions]]
+    recorded_only: ClassVar[bool]
+    """It judges answers that the corpus already holds; for any other system it is not applicable."""
 
     @property
     def columns(self) -> frozenset[str]:
