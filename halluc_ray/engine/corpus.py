@@ -56,7 +56,9 @@ def read_corpus(spec: RunSpec) -> tuple[PlannedFile, ...]:
     files = list_files(spec.corpus.uri, endpoint=spec.store.endpoint, region=spec.store.region)
     with ThreadPoolExecutor(_READERS) as pool:
         footers = list(pool.map(_footer, files))
-    planned = [PlannedFile(file, name, *footer) for file, name, footer in zip(files, digests(files), footers, strict=True)]
+    planned = [
+        PlannedFile(file, name, *footer) for file, name, footer in zip(files, digests(files), footers, strict=True)
+    ]
     return tuple(sorted(planned, key=lambda found: (found.digest, found.file.uri)))
 
 

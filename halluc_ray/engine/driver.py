@@ -115,9 +115,7 @@ class Driver:
         finally:
             for actor in self._actors.values():
                 ray.kill(actor.handle)
-        actors = [
-            {**{name: getattr(a.seat, name) for name in Seat.__slots__}, "shards": a.done} for a in self._seats
-        ]
+        actors = [{**{name: getattr(a.seat, name) for name in Seat.__slots__}, "shards": a.done} for a in self._seats]
         return Driven(self._ledger.done, self._ledger.given_up, actors, self._seconds)
 
     def _staff(self) -> None:
@@ -126,7 +124,9 @@ class Driver:
         while len(self._actors) < self._num_actors and now >= self._start_after:
             if self._starts >= self._num_actors + MAX_STARTS:
                 if not self._actors:
-                    raise WorkerLost(f"{self._starts} actors were started and none stayed; look at the Ray logs of the nodes")
+                    raise WorkerLost(
+                        f"{self._starts} actors were started and none stayed; look at the Ray logs of the nodes"
+                    )
                 return
             name = f"actor-{self._starts}"
             handle = self._remote.remote(*self._arguments)

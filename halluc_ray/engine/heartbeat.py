@@ -39,13 +39,18 @@ class Owner:
 
     @classmethod
     def me(cls) -> Owner:
-        """This process, under a fresh token."""
+        """The calling process, under a fresh token."""
         return cls(secrets.token_hex(8), _machine(), platform.node(), os.getpid(), _started(os.getpid()) or "")
+
+    @property
+    def is_here(self) -> bool:
+        """On this machine, where whether it lives can be known at once."""
+        return self.started != "" and self.machine == _machine()
 
     @property
     def surely_dead(self) -> bool:
         """On this machine, and the process is gone."""
-        return self.started != "" and self.machine == _machine() and _started(self.pid) != self.started
+        return self.is_here and _started(self.pid) != self.started
 
 
 def read_beat(store: ObjectStore, stage: str) -> dict[str, Any] | None:

@@ -77,7 +77,9 @@ class Ledger:
     @property
     def lease_s(self) -> float:
         """How long a task may be held before another actor gets a copy, in seconds."""
-        return max(MIN_LEASE_S, LEASE_FACTOR * statistics.median(self._durations)) if self._durations else 2 * MIN_LEASE_S
+        return (
+            max(MIN_LEASE_S, LEASE_FACTOR * statistics.median(self._durations)) if self._durations else 2 * MIN_LEASE_S
+        )
 
     def take(self, actor: str, now: float) -> ShardTask | None:
         """The next task for an actor: a neighbour of its last row group, else the first that waits.

@@ -17,10 +17,10 @@ from halluc_ray.config.expression import Condition, parse_condition
 from halluc_ray.engine.context import RunContext, SystemPlan
 from halluc_ray.engine.corpus import PlannedFile, check_columns, column_uses, read_corpus
 from halluc_ray.engine.rows import RowReader
-from halluc_ray.engine.scoring import RAW
 from halluc_ray.engine.selection import HASH_SPAN, Selection, hash_ids, sample_bound
 from halluc_ray.engine.shards import SHARD_ROWS, cut, shard_of
 from halluc_ray.engine.stages import plan_system
+from halluc_ray.engine.units import RAW
 from halluc_ray.errors import SpecError
 from halluc_ray.models.numerics import Device
 from halluc_ray.records import Shard
@@ -110,7 +110,8 @@ def _check_roles(spec: RunSpec, systems: Sequence[ResolvedSystem], indicators: S
                 continue
             for role in sorted(name for name in wired.indicator.columns - given if not name.startswith(RAW)):
                 raise SpecError(
-                    f"indicators[{i}] ({wired.name}) reads the {role}: set corpus.columns.{role} to the column that holds it"
+                    f"indicators[{i}] ({wired.name}) reads the {role}: "
+                    f"set corpus.columns.{role} to the column that holds it"
                 )
 
 
@@ -132,9 +133,7 @@ def _limit_bound(spec: RunSpec, files: Sequence[PlannedFile], where: Condition |
     return int(smallest[-1]) + 1 if len(smallest) == limit else HASH_SPAN
 
 
-def _shards(
-    spec: RunSpec, files: Sequence[PlannedFile], selection: Selection, shard_rows: int
-) -> tuple[Shard, ...]:
+def _shards(spec: RunSpec, files: Sequence[PlannedFile], selection: Selection, shard_rows: int) -> tuple[Shard, ...]:
     covered = _selection_record(spec, selection)
     return tuple(
         shard_of(source, covered) for f in files for source in cut(f.digest, f.group_rows, shard_rows=shard_rows)

@@ -55,7 +55,9 @@ _ALLOWED: dict[str, tuple[str, Accepts]] = {
     "answers": (
         "text, integers, booleans or a list of these",
         lambda kind: (
-            _is_text(kind) or _is_code(kind) or (_is_list(kind) and (_is_text(kind.value_type) or _is_code(kind.value_type)))
+            _is_text(kind)
+            or _is_code(kind)
+            or (_is_list(kind) and (_is_text(kind.value_type) or _is_code(kind.value_type)))
         ),
     ),
     "verdict": ("booleans, integers or text", lambda kind: _is_text(kind) or _is_code(kind)),

@@ -14,17 +14,16 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from halluc_ray.config.expression import parse_condition
 from halluc_ray.engine import counting
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
 from halluc_ray.engine.rows import RowReader, ShardRows
-from halluc_ray.engine.scoring import RAW, Units, batch_of, decide, score_units
+from halluc_ray.engine.scoring import batch_of, decide, score_units
 from halluc_ray.engine.selection import holds
-from halluc_ray.errors import StoreError
+from halluc_ray.engine.units import RAW, Units, failures_of, recorded_units, samples_of, verdicts_of
 from halluc_ray.indicators.protocol import Indicator
-from halluc_ray.records import Sample
-from halluc_ray.records.schemas import GENERATIONS, verdict_schema
 from halluc_ray.storage import ObjectStore, commits, parquet
 from halluc_ray.wiring.systems import Generator
 
@@ -103,9 +102,10 @@ class ShardRunner:
         notes: Mapping[str, int | str] = {}
         with self._timed("generate"):
             if system.recorded:
-                table = _recorded(rows, reasons, system.resolved.name_from)
+                table = recorded_units(rows, reasons, system.resolved.name_from)
             else:
-                table, notes = self._generator_for(system).generate(_samples(rows, reasons), _failed(rows, reasons))
+                made = self._generator_for(system).generate(samples_of(rows, reasons), failures_of(rows, reasons))
+                table, notes = made.table, made.notes
         return self._publish(stage, task, {"": table}, notes), notes
 
     def _scores(self, system: SystemPlan, task: ShardTask, units: Units) -> list[pa.Table]:
@@ -135,7 +135,7 @@ class ShardRunner:
     ) -> dict[tuple[str, int], tuple[int, int]]:
         with self._timed("count"):
             outcomes = [decide(i, table) for i, table in zip(self._indicators, scores, strict=True)]
-            verdicts = _verdicts(units, outcomes)
+            verdicts = verdicts_of(units, outcomes)
             counts = self._counts(units, outcomes, scores)
         self._publish(system.count.name, task, {"": verdicts, COUNTS_PART: counts})
         rates: dict[tuple[str, int], list[int]] = {}
@@ -146,9 +146,7 @@ class ShardRunner:
                 entry[0] += row["value"] if row["stat"] == "hallucinated" else 0
         return {key: (hallucinated, defined) for key, (hallucinated, defined) in rates.items()}
 
-    def _counts(
-        self, units: Units, outcomes: Sequence[npt.NDArray[np.uint8]], scores: Sequence[pa.Table]
-    ) -> pa.Table:
+    def _counts(self, units: Units, outcomes: Sequence[npt.NDArray[np.uint8]], scores: Sequence[pa.Table]) -> pa.Table:
         spec, rows = self._context.spec, units.rows
         systems = units.generations.column("system").combine_chunks().dictionary_decode().fill_null("")
         builder = counting.CountsBuilder()
@@ -175,9 +173,7 @@ class ShardRunner:
         return builder.build()
 
     def _clusters(self, units: Units, column: str) -> pa.Array:
-        return pa.compute.coalesce(
-            units.column(RAW + column, recorded=True).cast(pa.string()), units.per_unit(units.rows.ids)
-        )
+        return pc.coalesce(units.column(RAW + column, recorded=True).cast(pa.string()), units.per_unit(units.rows.ids))
 
     def _publish(
         self, stage: str, task: ShardTask, tables: Mapping[str, pa.Table], notes: Mapping[str, int | str] | None = None
@@ -203,40 +199,3 @@ class ShardRunner:
             yield
         finally:
             self._seconds[phase] = self._seconds.get(phase, 0.0) + time.perf_counter() - start
-
-
-def _samples(rows: ShardRows, reasons: Sequence[str | None]) -> list[Sample]:
-    columns = {role: values.to_pylist() for role, values in rows.roles.items() if role not in ("reference", "label")}
-    return [
-        Sample(int(row), id_, {role: values[k] for role, values in columns.items() if values[k] is not None})
-        for k, (row, id_) in enumerate(zip(rows.rows, rows.ids.to_pylist(), strict=True))
-        if reasons[k] is None
-    ]
-
-
-def _failed(rows: ShardRows, reasons: Sequence[str | None]) -> list[tuple[int, str, str]]:
-    ids = rows.ids.to_pylist()
-    return [(int(rows.rows[k]), ids[k], reason) for k, reason in enumerate(reasons) if reason is not None]
-
-
-def _recorded(rows: ShardRows, reasons: Sequence[str | None], name_from: str | None) -> pa.Table:
-    from halluc_ray.engine.roles import to_texts
-
-    length = len(rows)
-    columns: dict[str, pa.Array] = {
-        "row": pa.array(rows.rows),
-        "draw": pa.array(np.zeros(length, dtype=np.uint16)),
-        "id": rows.ids,
-        "failure": pa.array(reasons, pa.string()).dictionary_encode(),
-    }
-    if name_from:
-        names = to_texts(rows.table.column(name_from).combine_chunks()).values
-        columns["system"] = names.fill_null(NO_NAME).dictionary_encode()
-    filled = [columns[f.name].cast(f.type) if f.name in columns else pa.nulls(length, f.type) for f in GENERATIONS]
-    return pa.Table.from_arrays(filled, schema=GENERATIONS)
-
-
-def _verdicts(units: Units, outcomes: Sequence[npt.NDArray[np.uint8]]) -> pa.Table:
-    schema = verdict_schema(len(outcomes))
-    fixed = [units.generations.column(f.name).combine_chunks() for f in schema if not f.name.startswith("outcome_")]
-    return pa.Table.from_arrays([*fixed, *map(pa.array, outcomes)], schema=schema)

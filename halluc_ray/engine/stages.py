@@ -12,7 +12,7 @@ from typing import Any
 from halluc_ray.config import RunSpec, digest
 from halluc_ray.config.expression import parse_condition
 from halluc_ray.engine.context import SystemPlan
-from halluc_ray.engine.scoring import RAW
+from halluc_ray.engine.units import RAW
 from halluc_ray.records import Stage, StageKind
 from halluc_ray.records.schemas import SCHEMA_VERSION
 from halluc_ray.wiring.indicators import WiredIndicator
@@ -67,9 +67,7 @@ def _score(wired: WiredIndicator, generate: Stage, resolved: ResolvedSystem, spe
     return stage(StageKind.SCORE, covers)
 
 
-def _count(
-    generate: Stage, scores: Sequence[Stage], indicators: Sequence[WiredIndicator], spec: RunSpec
-) -> Stage:
+def _count(generate: Stage, scores: Sequence[Stage], indicators: Sequence[WiredIndicator], spec: RunSpec) -> Stage:
     covers: dict[str, Any] = {
         "semantics_version": COUNT_VERSION,
         "thresholds": [wired.thresholds for wired in indicators],
@@ -78,9 +76,7 @@ def _count(
     if spec.slices:
         covers["slices"] = [list(entry) for entry in spec.slice_columns()]
     if spec.summaries:
-        covers["summaries"] = [
-            [s.column, parse_condition(s.where).text if s.where else None] for s in spec.summaries
-        ]
+        covers["summaries"] = [[s.column, parse_condition(s.where).text if s.where else None] for s in spec.summaries]
     if spec.corpus.cluster:
         covers["cluster"] = spec.corpus.cluster
     return stage(StageKind.COUNT, covers)

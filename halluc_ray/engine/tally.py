@@ -52,7 +52,7 @@ class Tally:
             self._rates[key] = (before[0] + hallucinated, before[1] + defined)
 
     def progress(self) -> Progress:
-        """This moment."""
+        """The run at this moment."""
         return Progress(
             run_id=self._plan.run_id,
             message=self.message,

@@ -15,7 +15,7 @@ import ray
 
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
 from halluc_ray.engine.shard_run import ShardRunner
-from halluc_ray.errors import HallucRayError, StoreError
+from halluc_ray.errors import HallucRayError, StoreError, WorkerLost
 from halluc_ray.storage import open_store
 from halluc_ray.storage.files import verify_unchanged
 from halluc_ray.storage.probe import see_nonce
@@ -44,25 +44,26 @@ class Worker:
     """Runs tasks of one run on one slot."""
 
     def __init__(self, context: RunContext, nonce: str) -> None:
-        spec = context.spec
         self._context = context
         self._nonce = nonce
         self._loaded: tuple[str, Generator] | None = None
-        self._store = open_store(spec.output, endpoint=spec.store.endpoint, region=spec.store.region)
-        self._runner = ShardRunner(
-            context,
-            store=self._store,
-            indicators=[wired.indicator for wired in wire_indicators(spec.indicators)],
-            generator_for=self._generator_for,
-        )
+        self._runner: ShardRunner | None = None
 
     def sit(self) -> tuple[Seat, Exception | None]:
         """Where this actor is, and why it can't work there: another store, a corpus out of sight."""
         runtime = ray.get_runtime_context()
         address = ray.util.get_node_ip_address()
         seat = Seat(runtime.get_node_id(), address, os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+        spec = self._context.spec
         try:
-            see_nonce(self._store, self._nonce)
+            store = open_store(spec.output, endpoint=spec.store.endpoint, region=spec.store.region)
+            see_nonce(store, self._nonce)
+            self._runner = ShardRunner(
+                self._context,
+                store=store,
+                indicators=[wired.indicator for wired in wire_indicators(spec.indicators)],
+                generator_for=self._generator_for,
+            )
             for file in list(self._context.files.values())[:1]:
                 verify_unchanged(file)
             for system in self._context.systems:
@@ -74,6 +75,8 @@ class Worker:
     def run(self, task: ShardTask) -> ShardReport:
         """Commit what is missing of the task."""
         try:
+            if self._runner is None:
+                raise WorkerLost("the actor was given a task before it sat")
             return self._runner.run(task)
         except HallucRayError as error:
             return _failed(task, error)
@@ -88,7 +91,9 @@ class Worker:
             if self._loaded is not None:
                 self._loaded[1].close()
                 self._loaded = None
-            self._loaded = (system.generate.name, load_generator(system.resolved, self._context.spec.store))
+            spec = self._context.spec
+            loaded = load_generator(system.resolved, spec.store, bitwise=spec.engine.bitwise)
+            self._loaded = (system.generate.name, loaded)
         return self._loaded[1]
 
 

@@ -97,6 +97,9 @@ class Indicator(Protocol):
     recorded_only: ClassVar[bool]
     """It judges answers that the corpus already holds; for any other system it is not applicable."""
 
+    def __init__(self, options: Any) -> None:
+        """Take options validated by `Options`."""
+
     @property
     def columns(self) -> frozenset[str]:
         """What `score` reads: role names and `column:<name>`."""

@@ -19,7 +19,7 @@ stat `limb_<k>` holds the sum of limbs of weight 2**(32*k). Limbs add as int64 w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -31,6 +31,7 @@ from halluc_ray.records.schemas import COUNTS
 
 _KEYS = ["table", "slice", "cell", "system", "item", "stat"]
 _LIMB_BITS = 32
+_LIMB_MASK = 0xFFFF_FFFF
 
 
 def zero() -> pa.Table:
@@ -46,30 +47,37 @@ def merge(tables: Iterable[pa.Table]) -> pa.Table:
     return kept.select(COUNTS.names).sort_by([(key, "ascending") for key in _KEYS]).cast(COUNTS).combine_chunks()
 
 
-def exact_sum(values: npt.NDArray[np.float64]) -> dict[str, int]:
-    """Sum of finite floats as named limbs, without rounding, whatever the order.
+def exact_sums(
+    values: npt.NDArray[np.float64], groups: npt.NDArray[np.int64], *, num_groups: int
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """Sums of finite floats by group, as limbs, without rounding, whatever the order.
 
-    >>> limbs = exact_sum(np.array([1e16, 1.0, -1e16]))
-    >>> float(sum_of_limbs(limbs))
+    Args:
+        values: finite float64.
+        groups: the group of each value, from 0.
+        num_groups: how many groups there are.
+
+    Yields:
+        (k, totals): each group's sum of the limbs of weight 2**(32*k), int64.
+
+    >>> zeros = np.zeros(3, dtype=np.int64)
+    >>> limbs = exact_sums(np.array([1e16, 1.0, -1e16]), zeros, num_groups=1)
+    >>> float(sum_of_limbs({f"limb_{k}": int(totals[0]) for k, totals in limbs}))
     1.0
     """
-    mantissa, exponent = np.frexp(values.astype(np.float64))
+    mantissa, exponent = np.frexp(values)
     integers = (mantissa * 2.0**53).astype(np.int64)
-    bit = exponent.astype(np.int64) - 53
-    limb, shift = np.divmod(bit, _LIMB_BITS)
-    sign = np.sign(integers)
-    magnitude = np.abs(integers)
-    low, high = magnitude & 0xFFFF_FFFF, magnitude >> _LIMB_BITS
-    totals: dict[int, int] = {}
-    for offset, piece in ((0, low), (1, high)):
+    limb, shift = np.divmod(exponent.astype(np.int64) - 53, _LIMB_BITS)
+    sign, magnitude = np.sign(integers), np.abs(integers)
+    totals: dict[int, npt.NDArray[np.int64]] = {}
+    for offset, piece in ((0, magnitude & _LIMB_MASK), (1, magnitude >> _LIMB_BITS)):
         shifted = piece << shift  # under 2**63: 32 bits shifted by at most 31
-        for step, digits in ((offset, shifted & 0xFFFF_FFFF), (offset + 1, shifted >> _LIMB_BITS)):
-            signed = digits * sign
+        for step, digits in ((offset, shifted & _LIMB_MASK), (offset + 1, shifted >> _LIMB_BITS)):
             for k in np.unique(limb):
-                total = int(signed[limb == k].sum())
-                if total:
-                    totals[int(k) + step] = totals.get(int(k) + step, 0) + total
-    return {f"limb_{k}": total for k, total in sorted(totals.items()) if total}
+                at = limb == k
+                total = totals.setdefault(int(k) + step, np.zeros(num_groups, dtype=np.int64))
+                np.add.at(total, groups[at], (digits * sign)[at])
+    yield from ((k, totals[k]) for k in sorted(totals) if totals[k].any())
 
 
 def sum_of_limbs(limbs: Mapping[str, int]) -> Fraction:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from halluc_ray.config import IndicatorSpec
-from halluc_ray.config.load import describe_problems
+from halluc_ray.config.problems import describe
 from halluc_ray.errors import SpecError
 from halluc_ray.indicators import registry
 from halluc_ray.indicators.protocol import Indicator, IndicatorOptions
@@ -58,7 +58,9 @@ def wire_indicators(specs: Sequence[IndicatorSpec]) -> tuple[WiredIndicator, ...
             options = kind.Options.model_validate(spec.options)
             wired.append(WiredIndicator(spec.name, kind(options), options))
         except ValidationError as error:
-            problems.append(describe_problems(error, model=kind.Options, prefix=path))
+            schema = kind.Options.model_json_schema()
+            lines = describe(error.errors(), data=spec.options, schema=schema, places={})
+            problems += [f"{path}.{line}" for line in lines]
         except SpecError as error:
             problems.append(f"{path}.kind: {error}")
     if problems:

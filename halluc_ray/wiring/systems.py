@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
-import pyarrow as pa
-
 from halluc_ray.config import CausalSystem, ClassifierSystem, RecordedSystem, RunSpec, Store, System
 from halluc_ray.models import numerics as numerics_of
 from halluc_ray.models import prompts
 from halluc_ray.models.checkpoint_cache import fetch_checkpoint
 from halluc_ray.models.checkpoint_sources import Source, open_source
 from halluc_ray.models.checkpoints import Checkpoint, inspect_checkpoint
+from halluc_ray.models.execution import Failure, Generated, generate
+from halluc_ray.models.loading import load_model
 from halluc_ray.models.numerics import Device
 from halluc_ray.models.protocol import Model
+from halluc_ray.models.versions import SEMANTICS_VERSIONS
 from halluc_ray.records import Sample
 from halluc_ray.storage import open_store
 
@@ -63,13 +64,9 @@ class Generator:
         self._model = model
         self._token_budget = token_budget
 
-    def generate(
-        self, samples: Sequence[Sample], failures: Sequence[tuple[int, str, str]]
-    ) -> tuple[pa.Table, Mapping[str, int | str]]:
+    def generate(self, samples: Sequence[Sample], failures: Sequence[Failure]) -> Generated:
         """Outputs of the samples beside the failed rows, and notes; see `models.execution`."""
-        from halluc_ray.models.execution import generate
-
-        return generate(self._model, samples, failures, token_budget=self._token_budget)
+        return generate(self._model, samples=samples, failures=failures, token_budget=self._token_budget)
 
     def close(self) -> None:
         """Free the device."""
@@ -107,27 +104,30 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
             if labels:
                 settings["labels"] = labels
             settings["checkpoint"] = checkpoint.digest
-            from halluc_ray.models.loading import semantics_version
-
-            version = semantics_version(system)
+            version = SEMANTICS_VERSIONS[system.kind]
             return ResolvedSystem(system, _roles(system), settings, version, numerics, labels, checkpoint)
         case _:
             assert_never(system)
 
 
-def load_generator(resolved: ResolvedSystem, store: Store) -> Generator:
+def load_generator(resolved: ResolvedSystem, store: Store, *, bitwise: bool) -> Generator:
     """Load a system's model on this machine, fetching its checkpoint once per node.
+
+    Args:
+        resolved: the system.
+        store: how its checkpoint's store is reached.
+        bitwise: refuse a machine that can't produce the planned bytes.
 
     Raises:
         NumericsMismatch: this machine can't produce the planned bytes.
         InputChanged: the checkpoint is not the planned one.
         ModelError: it can't be loaded.
     """
-    from halluc_ray.models.loading import load_model
-
     system, checkpoint = resolved.spec, resolved.checkpoint
     if isinstance(system, RecordedSystem) or checkpoint is None:
         raise TypeError("recorded answers need no model")
+    if bitwise:
+        numerics_of.check(resolved.numerics)
     folder: Path = fetch_checkpoint(_source(system, store), checkpoint.files, digest=checkpoint.digest)
     model = load_model(system, folder=folder, numerics=dict(resolved.numerics))
     return Generator(model, token_budget=int(resolved.numerics["token_budget"]))

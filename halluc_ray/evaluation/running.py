@@ -1,0 +1,119 @@
+"""Run what is missing of a plan and write the report.
+
+The whole way of `halluc-ray run`: plan, probe the store, take turns with other drivers, drive the
+actors, sweep, reduce. Ray starts only where something is to be computed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from halluc_ray.config import RunSpec
+from halluc_ray.engine.context import ShardTask
+from halluc_ray.engine.heartbeat import Heartbeat, wait_for_turn
+from halluc_ray.engine.plan import Plan
+from halluc_ray.engine.progress import Progress
+from halluc_ray.engine.tally import Tally
+from halluc_ray.errors import RunIncomplete
+from halluc_ray.evaluation.looking import rebuild
+from halluc_ray.evaluation.planning import done_shards, has_models, missing_tasks, open_output, plan_on
+from halluc_ray.evaluation.runs import Evaluation, RunFolder
+from halluc_ray.storage.commits import declare, sweep
+from halluc_ray.storage.probe import check_create_only, check_ranges, forget_nonce, leave_nonce
+
+_SHOWN_ERRORS = 3
+OnProgress = Callable[[Progress], None]
+
+
+def evaluate(spec: RunSpec, *, on_progress: OnProgress | None = None) -> Evaluation:
+    """Run what is missing and write the report.
+
+    Args:
+        spec: the run.
+        on_progress: told how far it is, several times a second.
+
+    Raises:
+        SpecError, InputError, StoreError: refused before anything was started.
+        RunIncomplete: shards are missing at the end; the same call goes on.
+    """
+    tell = on_progress or (lambda progress: None)
+    store = open_output(spec)
+    with ExitStack() as stack:
+        plan = plan_on(spec, stack)
+        check_create_only(store)
+        check_ranges(store)
+        run = RunFolder(store, plan.run_id)
+        run.begin(plan)
+        for stage in {stage.name: stage for system in plan.context.systems for stage in system.stages}.values():
+            declare(store, stage)
+        tasks = missing_tasks(plan, done_shards(store, plan))
+        computed = 0
+        if tasks:
+            computed = _compute(plan, tasks, run, stack, tell)
+        else:
+            tell(Tally(plan, tasks).progress())
+    result = rebuild(run)
+    num_shards = sum(len(plan.shards(system)) for system in plan.context.systems)
+    return Evaluation(plan.run_id, run.uri, result, num_shards, computed)
+
+
+def _compute(plan: Plan, tasks: list[ShardTask], run: RunFolder, stack: ExitStack, tell: OnProgress) -> int:
+    """Drive what is missing; how many tasks this command did."""
+    from halluc_ray.engine import placement
+    from halluc_ray.engine.driver import Driver
+    from halluc_ray.engine.telemetry import Metrics
+
+    store = run.store
+    tally = Tally(plan, tasks)
+
+    def say(message: str) -> None:
+        tally.message = message
+        tell(tally.progress())
+
+    wait_for_turn(store, _stages_of(tasks), say=say)
+    tasks = missing_tasks(plan, done_shards(store, plan))
+    if not tasks:
+        return 0
+    tally = Tally(plan, tasks)
+    stages = _stages_of(tasks)
+    stack.enter_context(Heartbeat(store, stages, describe=tally.describe))
+    say("starting Ray")
+    stack.enter_context(placement.cluster())
+    placed = placement.place(plan.context.spec, models=has_models(plan.context.spec))
+    nonce = leave_nonce(store)
+    stack.callback(forget_nonce, store, nonce)
+    say("starting actors")
+    tally.start()
+    metrics = Metrics(plan.run_id)
+    started = time.time()
+
+    def tick() -> None:
+        now = tally.progress()
+        metrics.show(now)
+        tell(now)
+
+    driver = Driver(plan, tasks, placement=placed, nonce=nonce, tally=tally, on_tick=tick)
+    driven = driver.run()
+    for name in stages:
+        sweep(store, name)
+    run.end(actors=driven.actors, seconds=driven.seconds, started=started, finished=time.time())
+    if driven.given_up:
+        raise RunIncomplete(_what_is_missing(tasks, driven.given_up))
+    say("done")
+    return driven.computed
+
+
+def _stages_of(tasks: Sequence[ShardTask]) -> list[str]:
+    return sorted({name for task in tasks for name in task.missing})
+
+
+def _what_is_missing(tasks: Sequence[ShardTask], given_up: Any) -> str:
+    lines = [f"{len(given_up)} of {len(tasks)} shards could not be computed; the same command tries them again"]
+    for (_, shard), error in list(given_up.items())[:_SHOWN_ERRORS]:
+        lines.append(f"shard {shard}: {error}")
+    if len(given_up) > _SHOWN_ERRORS:
+        lines.append(f"... and {len(given_up) - _SHOWN_ERRORS} more")
+    return "\n".join(lines)

@@ -1,0 +1,6 @@
+"""Version of each runner's meaning: raised whenever its outputs for the same input may differ.
+
+Part of every generate digest, so that a change makes new stages and never mixes with old ones.
+"""
+
+SEMANTICS_VERSIONS = {"causal-lm": 1, "sequence-classification": 1}
