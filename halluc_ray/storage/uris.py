@@ -67,7 +67,7 @@ def _local(uri: str) -> LocalPlace:
 
 
 def _s3(uri: str) -> S3Place:
-    bucket, _, key = _SCHEME.sub("", uri).partition("/")
+    bucket, _, key = uri.partition("//")[2].partition("/")
     if not _BUCKET.match(bucket):
         raise SpecError(
             f"{uri!r}: {bucket!r} is no bucket name (3 to 63 of a-z, 0-9, '.', '-'); write s3://bucket/prefix"

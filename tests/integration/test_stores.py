@@ -4,6 +4,9 @@ import hashlib
 import pickle
 import secrets
 import stat
+import subprocess
+import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -150,9 +153,38 @@ class TestLocal:
         with pytest.raises(StoreError, match="a file is where a folder should be"):
             store.put_new("a/b", b"x")
 
-    def test_full_disk(self) -> None:
-        with pytest.raises(StoreError, match=r"can not write /dev/.*"):
-            open_store("/dev/null").put("a", b"x")
+    def test_full_disk(self, tmp_path: Path) -> None:
+        script = (
+            "from halluc_ray.storage import open_store\n"
+            f"store = open_store({str(tmp_path)!r})\n"
+            "for put in (store.put, store.put_new):\n"
+            "    try:\n"
+            "        put('big', bytes(1 << 20))\n"
+            "    except Exception as error:\n"
+            "        print(type(error).__name__, error)\n"
+            "store.put_new('small', b'x')\n"
+            "print([info.key for info in store.list('')])\n"
+        )
+        mount = f"mount -t tmpfs -o size=64k none {tmp_path} && exec {sys.executable} -c '$0'".replace("'$0'", '"$0"')
+        done = subprocess.run(["unshare", "-rm", "sh", "-c", mount, script], capture_output=True, text=True, timeout=60)
+        if "mount" in done.stderr or "unshare" in done.stderr:
+            pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
+        refusal = f"StoreError can not write {tmp_path}/big: No space left on device; the disk is full"
+        assert done.stdout.count(refusal) == 2, done.stdout + done.stderr
+        assert "['small']" in done.stdout
+
+    def test_a_folder_that_this_user_may_not_write(self) -> None:
+        script = (
+            "import os, sys\n"
+            "from halluc_ray.storage import open_store\n"
+            "if os.getuid() == 0:\n"
+            "    os.seteuid(65534)\n"
+            "open_store(sys.argv[1]).put_new('a', b'x')\n"
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder).chmod(0o555)
+            done = subprocess.run([sys.executable, "-c", script, folder], capture_output=True, text=True, timeout=60)
+        assert f"StoreError: can not write {folder}/a: Permission denied; this user may not" in done.stderr
 
     def test_read_only_file_system(self) -> None:
         if not Path("/sys/kernel").is_dir():
@@ -200,7 +232,7 @@ class TestS3:
     def test_wrong_secret(self, s3_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
         store = open_store(f"s3://{s3_server.bucket}/x", endpoint=s3_server.endpoint)
-        with pytest.raises(StoreError, match="secret key does not fit.*AWS_SECRET_ACCESS_KEY"):
+        with pytest.raises(StoreError, match=r"secret key does not fit.*AWS_SECRET_ACCESS_KEY"):
             store.put("a", b"x")
         with pytest.raises(StoreError, match="secret key does not fit"):
             keys_of(store)
@@ -212,9 +244,7 @@ class TestS3:
         with pytest.raises(StoreError, match="does not know the access key"):
             open_store(f"s3://{s3_server.bucket}/x", endpoint=s3_server.endpoint).put("a", b"x")
 
-    def test_no_credentials(
-        self, s3_server: ObjectServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
+    def test_no_credentials(self, s3_server: ObjectServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
@@ -225,16 +255,16 @@ class TestS3:
     def test_missing_bucket(self, s3_server: ObjectServer) -> None:
         store = open_store("s3://not-there/x", endpoint=s3_server.endpoint)
         for use in (lambda: store.put("a", b""), lambda: store.put_new("a", b""), lambda: keys_of(store)):
-            with pytest.raises(StoreError, match="s3://not-there at .*no such bucket"):
+            with pytest.raises(StoreError, match=r"s3://not-there at .*no such bucket"):
                 use()
 
     def test_nobody_listens(self, s3_server: ObjectServer) -> None:
         store = open_store("s3://evals/x", endpoint=f"http://127.0.0.1:{free_ports(1)[0]}")
-        with pytest.raises(StoreUnavailable, match="is the server up, and store.endpoint right"):
+        with pytest.raises(StoreUnavailable, match=r"is the server up, and store.endpoint right"):
             store.read("a")
 
     def test_endpoint_without_scheme(self) -> None:
-        with pytest.raises(SpecError, match="store.endpoint 'localhost:9000'"):
+        with pytest.raises(SpecError, match=r"store.endpoint 'localhost:9000'"):
             open_store("s3://evals/x", endpoint="localhost:9000").read("a")
 
     def test_server_is_killed_and_comes_back(self, s3_server: ObjectServer) -> None:
@@ -273,6 +303,7 @@ class TestS3:
 class _Careless(BaseHTTPRequestHandler):
     """An S3-like server that ignores conditions, as some do."""
 
+    protocol_version = "HTTP/1.1"
     objects: ClassVar[dict[str, bytes]] = {}
 
     def _answer(self, status: int, body: bytes = b"") -> None:
