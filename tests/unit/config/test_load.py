@@ -112,7 +112,7 @@ def test_every_problem_is_listed_at_once():
     [
         (
             "corpus:\n\turi: x",
-            "line 2, column 1: while scanning for the next token, found character '\\t' that cannot start any token; YAML is indented",
+            "line 2, column 1: while scanning for the next token, found character '\\t' that cannot start any token",
         ),
         ("corpus: {uri: x", "line 1, column 16"),
         ("corpus: {}\ncorpus: {}", "line 2: key 'corpus' is given twice (first on line 1)"),

@@ -1,0 +1,218 @@
+"""The commands of `halluc-ray`.
+
+Only the shape of the command line is known here; whatever is heavy is imported by the command that
+needs it, so that `--help` answers at once. Called by the entry point and `python -m`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from halluc_ray.cli.exits import DONE, TOO_MANY_FAILED, exits, report_unexpected, resumable
+from halluc_ray.cli.reading import read_spec, read_target
+
+if TYPE_CHECKING:
+    from halluc_ray.config import RunSpec
+    from halluc_ray.evaluation import Evaluation
+
+app = typer.Typer(
+    name="halluc-ray",
+    help="How often does a language model state what is not so? One YAML spec, one report.",
+    epilog="Exit codes: 0 done; 2 bad spec or input; 3 more failed rows than max_failed; 4 incomplete, run it again.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="YAML file: a path or an s3:// URI.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's URI (./out/runs/ID, s3://…/runs/ID), or the SPEC it came from.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the spec, such as engine.actors=2; may be repeated."),
+]
+
+
+def main() -> None:
+    """Entry point."""
+    sys.excepthook = report_unexpected
+    typer.main.get_command(app)()
+
+
+def run_spec(spec: RunSpec) -> int:
+    """Evaluate with progress on the terminal, print the result, and return the exit code."""
+    from halluc_ray.cli.progress import progress_view
+    from halluc_ray.evaluation import evaluate
+
+    console = Console()
+    with resumable(), progress_view(console) as view:
+        done = evaluate(spec, on_progress=view)
+    return _printed(done)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """How often does a language model state what is not so? One YAML spec, one report."""
+    if version:
+        typer.echo(f"halluc-ray {metadata.version('halluc-ray')} (Python {sys.version.split()[0]})")
+        raise typer.Exit(DONE)
+
+
+@app.command()
+def run(spec: SpecArgument, overrides: Overrides = None) -> None:
+    """Evaluate: compute what is missing and write the report.
+
+    What was committed before, by this run or any other under the same output, is not computed again.
+
+    [bold]Examples[/bold]
+
+    halluc-ray run nightly.yaml
+
+    halluc-ray run nightly.yaml --set engine.actors=2 --set corpus.limit=1000
+
+    halluc-ray run s3://evals/specs/nightly.yaml
+    """
+    with exits():
+        raise typer.Exit(run_spec(read_spec(spec, overrides=overrides or ())))
+
+
+@app.command()
+def plan(spec: SpecArgument, overrides: Overrides = None) -> None:
+    """Show what a run would do: stages done and to do, rows, estimated tokens.
+
+    [bold]Example[/bold]
+
+    halluc-ray plan nightly.yaml
+    """
+    from halluc_ray.cli.tables import print_plan
+
+    with exits():
+        read = read_spec(spec, overrides=overrides or ())
+        from halluc_ray.evaluation import prepare
+
+        print_plan(Console(), prepare(read))
+
+
+@app.command()
+def status(run: RunArgument, overrides: Overrides = None) -> None:
+    """Show how far a run is; from any shell or machine that sees its output.
+
+    [bold]Examples[/bold]
+
+    halluc-ray status nightly.yaml
+
+    halluc-ray status s3://evals/out/runs/1f0c…
+    """
+    from halluc_ray.cli.progress import progress_line
+
+    with exits():
+        target = read_target(run, overrides=overrides or ())
+        from halluc_ray.evaluation import status as status_of
+
+        progress = status_of(target)
+        typer.echo(f"{progress.run_id}  {progress_line(progress)}")
+
+
+@app.command()
+def report(run: RunArgument, overrides: Overrides = None) -> None:
+    """Rebuild a run's report from what was committed; needs neither Ray nor a GPU.
+
+    [bold]Example[/bold]
+
+    halluc-ray report ./out/runs/1f0c…
+    """
+    with exits():
+        target = read_target(run, overrides=overrides or ())
+        from halluc_ray.evaluation import rebuild_report
+
+        raise typer.Exit(_printed(rebuild_report(target)))
+
+
+@app.command()
+def samples(
+    run: RunArgument,
+    where: Annotated[str | None, typer.Option(help="SQL condition on indicators and corpus columns.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Look at rows of a run.
+
+    [bold]Example[/bold]
+
+    halluc-ray samples nightly.yaml --where "answer_mismatch = 'hallucinated'" --limit 5
+    """
+    with exits():
+        target = read_target(run, overrides=overrides or ())
+        from halluc_ray.cli.tables import print_samples
+        from halluc_ray.evaluation import find_samples
+
+        rows = find_samples(target, where=where, limit=limit)
+        if not as_json:
+            print_samples(Console(), rows)
+            return
+        for row in rows.to_pylist():
+            typer.echo(json.dumps(row, ensure_ascii=False, default=str))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors.
+
+    [bold]Example[/bold]
+
+    halluc-ray schema > halluc-ray.schema.json
+    """
+    with exits():
+        from halluc_ray.config.schema import spec_schema
+        from halluc_ray.indicators.registry import json_schema
+
+        typer.echo(json.dumps(spec_schema(json_schema()), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--output", help="Where corpus, spec and runs are written.")] = Path(
+        "out/demo"
+    ),
+    limit: Annotated[int, typer.Option(min=1, help="Questions to ask.")] = 240,
+) -> None:
+    """Ask a small real language model facts, and report how often it is wrong.
+
+    Two to three minutes on two cores the first time; seconds the second time.
+
+    [bold]Example[/bold]
+
+    halluc-ray demo
+    """
+    with exits():
+        from halluc_ray.cli.demo import prepare_demo
+
+        spec_path = prepare_demo(folder, limit=limit)
+        typer.echo(f"Spec    {spec_path}  (the same as: halluc-ray run {spec_path})")
+        raise typer.Exit(run_spec(read_spec(str(spec_path))))
+
+
+def _printed(done: Evaluation) -> int:
+    from halluc_ray.cli.tables import print_evaluation
+
+    print_evaluation(Console(), done)
+    if done.too_many_failed:
+        typer.echo(f"error: {done.failed_share:.2%} of the rows failed, more than max_failed allows", err=True)
+        return TOO_MANY_FAILED
+    return DONE
+
+
+if __name__ == "__main__":
+    main()
