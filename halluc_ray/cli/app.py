@@ -42,6 +42,9 @@ Overrides = Annotated[
 ]
 
 
+_WIDTH_OF_NO_TERMINAL = 120
+
+
 def main() -> None:
     """Entry point."""
     sys.excepthook = report_unexpected
@@ -53,7 +56,7 @@ def run_spec(spec: RunSpec) -> int:
     from halluc_ray.cli.progress import progress_view
     from halluc_ray.evaluation import evaluate
 
-    console = Console()
+    console = _console()
     with resumable(), progress_view(console) as view:
         done = evaluate(spec, on_progress=view)
     return _printed(done)
@@ -101,7 +104,7 @@ def plan(spec: SpecArgument, overrides: Overrides = None) -> None:
         read = read_spec(spec, overrides=overrides or ())
         from halluc_ray.evaluation import prepare
 
-        print_plan(Console(), prepare(read))
+        print_plan(_console(), prepare(read))
 
 
 @app.command()
@@ -160,7 +163,7 @@ def samples(
 
         rows = find_samples(target, where=where, limit=limit)
         if not as_json:
-            print_samples(Console(), rows)
+            print_samples(_console(), rows)
             return
         for row in rows.to_pylist():
             typer.echo(json.dumps(row, ensure_ascii=False, default=str))
@@ -204,10 +207,15 @@ def demo(
         raise typer.Exit(run_spec(read_spec(str(spec_path))))
 
 
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH_OF_NO_TERMINAL)
+
+
 def _printed(done: Evaluation) -> int:
     from halluc_ray.cli.tables import print_evaluation
 
-    print_evaluation(Console(), done)
+    print_evaluation(_console(), done)
     if done.too_many_failed:
         typer.echo(f"error: {done.failed_share:.2%} of the rows failed, more than max_failed allows", err=True)
         return TOO_MANY_FAILED

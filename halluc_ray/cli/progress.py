@@ -21,6 +21,7 @@ from halluc_ray.engine.progress import Progress
 LINE_EVERY_S = 5.0
 LINE_EVERY_SHARE = 0.1
 _MAX_RATES = 20
+_MAX_RATES_IN_LINE = 4
 
 
 class ProgressView(Protocol):
@@ -56,7 +57,10 @@ def progress_line(progress: Progress) -> str:
         parts.append(f"{progress.rows_per_s:,.{0 if progress.rows_per_s >= 10 else 1}f} rows/s")
     if progress.seconds_left is not None and progress.rows_done < progress.rows:
         parts.append(f"{duration(progress.seconds_left)} left")
-    parts += [f"{system} {indicator} {share}" for system, indicator, share in _rates(progress)]
+    rates = _rates(progress)
+    parts += [f"{system} {indicator} {share}" for system, indicator, share in rates[:_MAX_RATES_IN_LINE]]
+    if len(rates) > _MAX_RATES_IN_LINE:
+        parts.append("...")
     if progress.message:
         parts.append(progress.message)
     return "  ".join(parts)
