@@ -120,7 +120,9 @@ class Handmade:
     def publish(self) -> RunRecord:
         """Write the corpus file and commit every shard."""
         texts = {name: [getattr(row, name) for row in self.rows] for name in TEXTS}
-        pq.write_table(pa.table(texts, schema=pa.schema([(n, pa.string()) for n in TEXTS])), self.folder / "corpus.parquet")
+        pq.write_table(
+            pa.table(texts, schema=pa.schema([(n, pa.string()) for n in TEXTS])), self.folder / "corpus.parquet"
+        )
         shards = self.shards()
         for at, (key, rows, _) in enumerate(reversed(shards) if self.reverse else shards):
             first = at == 0

@@ -64,7 +64,9 @@ def test_report_bytes_do_not_depend_on_order_of_work_or_cut(tmp_path):
         store = LocalStore(tmp_path / name)
         run = Handmade(store, tmp_path, some_rows(), reverse=reverse)
         write_reports(store, run.publish(), run_id="r")
-        found.append({file: store.read(keys.run_key("r", file)) for file in ("report.json", "counts.parquet", "verdicts.json")})
+        found.append(
+            {file: store.read(keys.run_key("r", file)) for file in ("report.json", "counts.parquet", "verdicts.json")}
+        )
     assert found[0] == found[1]
     store = LocalStore(tmp_path / "three")
     write_reports(store, Handmade(store, tmp_path, some_rows(), shard_rows=7).publish(), run_id="r")
@@ -81,7 +83,13 @@ def test_missing_shards_are_counted_not_skipped(store, tmp_path):
 
 @pytest.mark.parametrize(
     ("table", "stat"),
-    [("outcomes", "supported"), ("units", "rows"), ("selection", "selected"), ("selection", "corpus"), ("outcomes", "rows")],
+    [
+        ("outcomes", "supported"),
+        ("units", "rows"),
+        ("selection", "selected"),
+        ("selection", "corpus"),
+        ("outcomes", "rows"),
+    ],
 )
 def test_a_count_that_does_not_add_up_is_an_error(store, tmp_path, table, stat):
     run = Handmade(store, tmp_path, some_rows())

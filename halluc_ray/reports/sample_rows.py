@@ -1,0 +1,168 @@
+"""One shard's units as a reader wants to see them: verdicts, evidence, texts, side by side.
+
+Knows how the parts of a shard and the corpus rows under it are joined (by position, and by row);
+does not choose among them. Callers: `samples`, `worked`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from halluc_ray.errors import InputError
+from halluc_ray.records import OUTCOMES, Commit, Shard
+from halluc_ray.records.runs import RunRecord, SystemRecord
+from halluc_ray.reports.reduce import NO_NAME
+from halluc_ray.storage.commits import read_commit, read_part
+from halluc_ray.storage.corpus_parquet import open_parquet
+from halluc_ray.storage.files import CorpusFile, verify_unchanged
+from halluc_ray.storage.parquet import decode
+from halluc_ray.storage.store import ObjectStore
+
+_TEXT_ROLES = ("prompt", "context", "reference", "response", "label")
+_EVIDENCE = ("reason", "span", "span_start", "span_stop", "against")
+_ANY_OF = " | "
+_LABELS = pa.array([outcome.label for outcome in OUTCOMES])
+
+
+@dataclass(frozen=True, slots=True)
+class SampleColumns:
+    """The columns of a run's samples, cheap ones first.
+
+    Attributes:
+        verdicts: `file`, `row`, `draw`, `system`, `id`, `failure`, and per indicator its outcome.
+        evidence: per indicator `<name>_reason`, `_span`, `_span_start`, `_span_stop`, `_against`.
+        texts: `prompt`, `context`, `reference`, `response`, `label`; null where not mapped.
+        outcome_of: indicator name -> its outcome column.
+    """
+
+    verdicts: tuple[str, ...]
+    evidence: tuple[str, ...]
+    texts: tuple[str, ...]
+    outcome_of: Mapping[str, str]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every column, in order."""
+        return self.verdicts + self.evidence + self.texts
+
+
+def sample_columns(record: RunRecord) -> SampleColumns:
+    """Columns of the run's samples. An indicator named like another column gets the suffix `_outcome`."""
+    fixed = ("file", "row", "draw", "system", "id", "failure")
+    taken = {*fixed, *_TEXT_ROLES}
+    outcome_of = {i.name: f"{i.name}_outcome" if i.name in taken else i.name for i in record.indicators}
+    evidence = tuple(f"{i.name}_{field}" for i in record.indicators for field in _EVIDENCE)
+    return SampleColumns(fixed + tuple(outcome_of.values()), evidence, _TEXT_ROLES, outcome_of)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRows:
+    """Access to the units of one committed shard of one system.
+
+    Attributes:
+        files: file digest -> corpus file; texts of files that are missing here are null.
+    """
+
+    store: ObjectStore
+    record: RunRecord
+    system: SystemRecord
+    shard: Shard
+    commit: Commit
+    files: Mapping[str, CorpusFile]
+
+    def verdicts(self) -> pa.Table:
+        """The verdict columns of every unit."""
+        part = decode(read_part(self.store, self.system.count, self.commit))
+        if self.system.name is not None:
+            names: pa.Array = pa.repeat(pa.scalar(self.system.name), len(part))
+        else:
+            names = part["system"].cast(pa.string()).fill_null(NO_NAME)
+        fixed = {
+            "file": pa.repeat(pa.scalar(self.shard.source.file), len(part)),
+            "row": part["row"],
+            "draw": part["draw"],
+            "system": names,
+            "id": part["id"],
+            "failure": part["failure"].cast(pa.string()),
+        }
+        columns = sample_columns(self.record)
+        outcomes = {
+            column: _LABELS.take(part[f"outcome_{k}"].combine_chunks().cast(pa.int32()))
+            for k, column in enumerate(columns.outcome_of.values())
+        }
+        return pa.table(fixed | outcomes)
+
+    def evidence(self, positions: pa.Array) -> pa.Table:
+        """The evidence columns of some units."""
+        columns: dict[str, pa.ChunkedArray] = {}
+        for indicator, stage in zip(self.record.indicators, self.system.scores, strict=True):
+            part = self._part(stage, _EVIDENCE).take(positions)
+            for field in _EVIDENCE:
+                values = part[field].cast(pa.string()) if field == "reason" else part[field]
+                columns[f"{indicator.name}_{field}"] = values
+        return pa.table(columns)
+
+    def texts(self, rows: pa.Array, positions: pa.Array) -> pa.Table:
+        """The text columns of some units: generated answers before recorded ones.
+
+        Args:
+            rows: each unit's corpus row, counted from the start of the shard.
+            positions: each unit's position in the parts.
+        """
+        texts = self._corpus_texts(rows)
+        generated = self._part(self.system.generate, ("text",)).take(positions)["text"]
+        texts["response"] = pc.coalesce(generated, texts["response"])
+        return pa.table(texts)
+
+    def _part(self, stage: str, columns: Sequence[str]) -> pa.Table:
+        commit = read_commit(self.store, stage, self.shard.key)
+        return decode(read_part(self.store, stage, commit), columns)
+
+    def _corpus_texts(self, rows: pa.Array) -> dict[str, pa.ChunkedArray]:
+        file = self.files.get(self.shard.source.file)
+        mapped = {role: c for role, c in self.record.corpus.columns.items() if role in _TEXT_ROLES and file is not None}
+        nothing = pa.chunked_array([pa.nulls(len(rows), pa.string())])
+        texts = dict.fromkeys(_TEXT_ROLES, nothing)
+        if file is not None and mapped:
+            found = _read_rows(file, self.shard, columns=sorted(set(mapped.values()))).take(rows)
+            texts |= {role: as_text(found[column]) for role, column in mapped.items()}
+        return texts
+
+
+def _read_rows(file: CorpusFile, shard: Shard, *, columns: Sequence[str]) -> pa.Table:
+    source = shard.source
+    with open_parquet(file) as parquet:
+        missing = sorted(set(columns) - set(parquet.schema_arrow.names))
+        if missing:
+            raise InputError(
+                f"{file.uri} has no column {missing[0]!r}, which the run read; give the corpus of that run"
+            )
+        table = parquet.read_row_groups(list(range(source.group_start, source.group_stop)), columns=list(columns))
+    verify_unchanged(file)
+    return table.slice(source.row_start, source.num_rows)
+
+
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Any column as text: lists joined by ` | `, bytes that are no UTF-8 with a mark in their place."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return as_text(column.cast(kind.value_type))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        values = [None if v is None else _ANY_OF.join(str(x) for x in v if x is not None) for v in column.to_pylist()]
+        return pa.chunked_array([pa.array(values, pa.string())])
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        decoded = [None if v is None else v.decode("utf-8", errors="replace") for v in column.to_pylist()]
+        return pa.chunked_array([pa.array(decoded, pa.string())])
+    if pa.types.is_nested(kind):
+        return pa.chunked_array([pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())])
+    return column.cast(pa.string())
+
+
+def all_positions(table: pa.Table) -> pa.Array:
+    """0, 1, ... for every row of the table."""
+    return pa.array(np.arange(len(table), dtype=np.int64))
