@@ -6,15 +6,20 @@ Callers: the engine's end, `halluc-ray report`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from halluc_ray.config.digest import canonical_json
 from halluc_ray.records.runs import RunRecord
 from halluc_ray.reports.build import build_report
 from halluc_ray.reports.duplicates import find_duplicates
 from halluc_ray.reports.parts import CountCommits, read_count_commits
 from halluc_ray.reports.reduce import reduce
+from halluc_ray.reports.render import PageContext, render_page
 from halluc_ray.reports.report import Report
 from halluc_ray.reports.tidy import tidy
+from halluc_ray.reports.worked import worked_samples
 from halluc_ray.storage import keys
+from halluc_ray.storage.files import CorpusFile
 from halluc_ray.storage.parquet import encode
 from halluc_ray.storage.store import ObjectStore
 
@@ -24,6 +29,8 @@ def write_reports(
     record: RunRecord,
     *,
     run_id: str,
+    sources: Mapping[str, CorpusFile] | None = None,
+    page: PageContext | None = None,
 ) -> Report:
     """Reduce the run's commits and write its report.
 
@@ -31,6 +38,9 @@ def write_reports(
         store: where the run lies.
         record: the run.
         run_id: digest of the record; names the folder.
+        sources: file digest -> corpus file, for the texts of worked samples; without one the page
+            shows what the parts hold.
+        page: spec, versions and date for the page.
 
     Raises:
         RunIncomplete: shards are not committed.
@@ -42,6 +52,9 @@ def write_reports(
     store.put(keys.run_key(run_id, "counts.parquet"), encode(tidy(record, counts)))
     store.put(keys.run_key(run_id, "verdicts.json"), verdicts_json(record, commits, run_id=run_id))
     store.put(keys.run_key(run_id, "report.json"), report.to_json())
+    worked = worked_samples(store, record, sources=sources or {}, commits=commits)
+    html = render_page(report, record=record, samples=worked, context=page)
+    store.put(keys.run_key(run_id, "report.html"), html.encode())
     return report
 
 
