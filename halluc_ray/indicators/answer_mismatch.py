@@ -28,7 +28,7 @@ _POLAR = dict.fromkeys(("yes", "true", "是", "是的", "对", "正确"), True) 
 )
 
 
-class Options(IndicatorOptions):
+class AnswerMismatchOptions(IndicatorOptions):
     """Options of `answer_mismatch`."""
 
     mode: Literal["exact", "contains"] = Field(
@@ -57,7 +57,7 @@ class AnswerMismatch:
 
     >>> import pyarrow as pa
     >>> columns = {"response": pa.array(["The Paris!", "I don't know."]), "reference": pa.array([["paris"], ["Rome"]])}
-    >>> indicator = AnswerMismatch(Options())
+    >>> indicator = AnswerMismatch(AnswerMismatchOptions())
     >>> scores = indicator.score(ScoringBatch(columns))
     >>> [Outcome(code).label for code in indicator.decide(scores.score, scores.state)]
     ['supported', 'abstained']
@@ -66,9 +66,9 @@ class AnswerMismatch:
     kind: ClassVar[str] = "answer_mismatch"
     semantics_version: ClassVar[int] = 1
     recorded_only: ClassVar[bool] = False
-    Options: ClassVar[type[IndicatorOptions]] = Options
+    Options: ClassVar[type[IndicatorOptions]] = AnswerMismatchOptions
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: AnswerMismatchOptions) -> None:
         self.options = options
 
     @property

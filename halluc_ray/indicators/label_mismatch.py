@@ -24,7 +24,7 @@ _REASONS = [None, "mismatch", "unknown_label", "unknown_reference_label", "no_re
 _STATES = [SCORED, SCORED, SCORED, Outcome.UNDECIDED, Outcome.NOT_APPLICABLE, Outcome.FAILED]
 
 
-class Options(IndicatorOptions):
+class LabelMismatchOptions(IndicatorOptions):
     """Options of `label_mismatch`."""
 
     labels: dict[str, str] = Field(
@@ -45,7 +45,7 @@ class LabelMismatch:
         equation 7.8). Departure: several references may be right.
 
     >>> columns = {"response": pa.array(["positive", "negative"]), "reference": pa.array([["1"], ["1"]])}
-    >>> indicator = LabelMismatch(Options())
+    >>> indicator = LabelMismatch(LabelMismatchOptions())
     >>> scores = indicator.score(ScoringBatch(columns, labels={"0": "negative", "1": "positive"}))
     >>> [Outcome(code).label for code in indicator.decide(scores.score, scores.state)]
     ['supported', 'hallucinated']
@@ -54,9 +54,9 @@ class LabelMismatch:
     kind: ClassVar[str] = "label_mismatch"
     semantics_version: ClassVar[int] = 1
     recorded_only: ClassVar[bool] = False
-    Options: ClassVar[type[IndicatorOptions]] = Options
+    Options: ClassVar[type[IndicatorOptions]] = LabelMismatchOptions
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: LabelMismatchOptions) -> None:
         self.options = options
 
     @property
@@ -107,7 +107,7 @@ class _Names:
         encoded = texts.dictionary_encode()
         of_text = [self._of(text) for text in encoded.dictionary.to_pylist()]
         index = pc.fill_null(encoded.indices, len(of_text)).to_numpy(zero_copy_only=False)
-        return np.array([*of_text, -1], dtype=np.int64)[index]
+        return np.take(np.array([*of_text, -1], dtype=np.int64), np.asarray(index, dtype=np.int64))
 
     def known(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which codes are labels of the system; all of them where it names none."""

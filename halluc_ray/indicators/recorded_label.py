@@ -23,7 +23,7 @@ _MEANING = {"true": 1, "yes": 1, "y": 1, "1": 1, "1.0": 1, "false": 0, "no": 0, 
 _UNREADABLE, _NULL = 2, 3
 
 
-class Options(IndicatorOptions):
+class RecordedLabelOptions(IndicatorOptions):
     """Options of `recorded_label`."""
 
     column: str | None = Field(
@@ -42,7 +42,7 @@ class RecordedLabel:
         content; the rate is the share of yes. Departure: unlabelled rows leave the rate.
 
     >>> batch = ScoringBatch({"label": pa.array(["yes", "no", "maybe", None])})
-    >>> indicator = RecordedLabel(Options())
+    >>> indicator = RecordedLabel(RecordedLabelOptions())
     >>> scores = indicator.score(batch)
     >>> [Outcome(code).label for code in indicator.decide(scores.score, scores.state)]
     ['hallucinated', 'supported', 'undecided', 'not_applicable']
@@ -51,9 +51,9 @@ class RecordedLabel:
     kind: ClassVar[str] = "recorded_label"
     semantics_version: ClassVar[int] = 1
     recorded_only: ClassVar[bool] = True
-    Options: ClassVar[type[IndicatorOptions]] = Options
+    Options: ClassVar[type[IndicatorOptions]] = RecordedLabelOptions
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: RecordedLabelOptions) -> None:
         self.options = options
 
     @property
@@ -88,4 +88,4 @@ def _meaning(stored: pa.Array) -> npt.NDArray[np.int64]:
     encoded = stored.cast(pa.string()).dictionary_encode()
     of_text = [_MEANING.get(str(text).strip().casefold(), _UNREADABLE) for text in encoded.dictionary.to_pylist()]
     index = pc.fill_null(encoded.indices, len(of_text)).to_numpy(zero_copy_only=False)
-    return np.array([*of_text, _NULL], dtype=np.int64)[index]
+    return np.take(np.array([*of_text, _NULL], dtype=np.int64), np.asarray(index, dtype=np.int64))

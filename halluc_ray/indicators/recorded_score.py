@@ -6,7 +6,7 @@ the score. Called through the registry.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from halluc_ray.records.schemas import SCORED
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Options(IndicatorOptions):
+class RecordedScoreOptions(IndicatorOptions):
     """Options of `recorded_score`: exactly one of `below` and `at_or_above`."""
 
     thresholds: ClassVar[frozenset[str]] = frozenset({"below", "at_or_above"})
@@ -34,7 +34,7 @@ class Options(IndicatorOptions):
     valid: str | None = Field(None, description="Column that is true where the answer counts; others are abstained.")
 
     @model_validator(mode="after")
-    def _one_threshold(self) -> Options:
+    def _one_threshold(self) -> RecordedScoreOptions:
         if (self.below is None) == (self.at_or_above is None):
             raise ValueError("set exactly one of `below` and `at_or_above`")
         return self
@@ -52,7 +52,7 @@ class RecordedScore:
         is not below 0.1. Departure: other scores and thresholds are allowed.
 
     >>> batch = ScoringBatch({"column:hhem": pa.array([0.2, 0.9, None])})
-    >>> indicator = RecordedScore(Options(column="hhem", below=0.5))
+    >>> indicator = RecordedScore(RecordedScoreOptions(column="hhem", below=0.5))
     >>> scores = indicator.score(batch)
     >>> [Outcome(code).label for code in indicator.decide(scores.score, scores.state)]
     ['hallucinated', 'supported', 'undecided']
@@ -61,9 +61,9 @@ class RecordedScore:
     kind: ClassVar[str] = "recorded_score"
     semantics_version: ClassVar[int] = 1
     recorded_only: ClassVar[bool] = True
-    Options: ClassVar[type[IndicatorOptions]] = Options
+    Options: ClassVar[type[IndicatorOptions]] = RecordedScoreOptions
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: RecordedScoreOptions) -> None:
         self.options = options
 
     @property
@@ -92,8 +92,9 @@ class RecordedScore:
 
     def decide(self, score: npt.NDArray[np.float64], state: Codes) -> Codes:
         """Applies `below` or `at_or_above`."""
-        wrong = score < self.options.below if self.options.below is not None else score >= self.options.at_or_above
-        return decide_at(wrong.astype(np.float64), state, at=1.0)
+        if self.options.below is not None:
+            return decide_at(np.less(score, self.options.below).astype(np.float64), state, at=1.0)
+        return decide_at(score, state, at=cast("float", self.options.at_or_above))
 
 
 def _numbers(stored: pa.Array, *, column: str) -> npt.NDArray[np.float64]:

@@ -49,7 +49,7 @@ _MONTHS = [
 _MONTH = re.compile(rf"\b({'|'.join(_MONTHS)}|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?)", re.IGNORECASE)
 
 
-class Options(IndicatorOptions):
+class UnsupportedNumberOptions(IndicatorOptions):
     """Options of `unsupported_number`."""
 
     thresholds: ClassVar[frozenset[str]] = frozenset({"at"})
@@ -79,7 +79,7 @@ class UnsupportedNumber:
 
     >>> import pyarrow as pa
     >>> columns = {"response": pa.array(["12 died", "Thirty % fell"]), "context": pa.array(["Ten died.", "百分之三十"])}
-    >>> indicator = UnsupportedNumber(Options())
+    >>> indicator = UnsupportedNumber(UnsupportedNumberOptions())
     >>> scores = indicator.score(ScoringBatch(columns))
     >>> [Outcome(code).label for code in indicator.decide(scores.score, scores.state)], scores.against[0]
     (['hallucinated', 'supported'], 'Ten')
@@ -88,9 +88,9 @@ class UnsupportedNumber:
     kind: ClassVar[str] = "unsupported_number"
     semantics_version: ClassVar[int] = 1
     recorded_only: ClassVar[bool] = False
-    Options: ClassVar[type[IndicatorOptions]] = Options
+    Options: ClassVar[type[IndicatorOptions]] = UnsupportedNumberOptions
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: UnsupportedNumberOptions) -> None:
         self.options = options
 
     @property

@@ -29,6 +29,8 @@ _COUNTED = re.compile(
     r"(?:个|名|位|人|次|年|月|日|号|岁|天|周|届|家|座|条|只|张|件|辆|艘|架|部|本|枚|场|局|分|支|台|所|处|项|倍|成|层|级|间|"
     r"户|口|元|块|万|亿|米|吨|公里|公斤|千克|小时|分钟|秒|度|国|省|市|县|起|例|集|届|枪|球|胜|负|连|冠)"
 )
+_COUNTED_BY_TWO = frozenset("名人次倍成场局件起例座架艘辆")
+_IDIOMS = frozenset({"万一", "千万", "万千", "十"})
 _LOOSE_BEFORE = frozenset("数几上成好近多每同第")
 _LOOSE_AFTER = frozenset("余多来几")
 
@@ -81,6 +83,10 @@ def _role(text: str, match: re.Match[str], unit: Unit | None) -> Role:
     loose = before in _LOOSE_BEFORE or text[match.end("whole") : match.end("whole") + 1] in _LOOSE_AFTER
     if loose and all(char in _WITHIN or char in _ABOVE for char in whole):
         return "vague"
+    if whole in _IDIOMS and unit is None and (whole != "十" or text[match.end() : match.end() + 1] == "分"):
+        return "vague"
+    if whole == "两" and unit is None:
+        return "cardinal" if text[match.end() : match.end() + 1] in _COUNTED_BY_TWO else "vague"
     if len(whole) == 1:
         counted = _COUNTED.match(text, match.end("whole")) is not None
         return "cardinal" if counted and whole not in "一零〇百千万亿萬億壹" else "vague"

@@ -14,6 +14,7 @@ from halluc_ray.text.language import Language
 from halluc_ray.text.numerals import find_numerals, plain_digits
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_LOOSE_SPACE = re.compile(r"(?<![0-9a-z])\s+|\s+(?![0-9a-z])")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ASCII_DIGIT = frozenset("0123456789")
 
@@ -45,7 +46,7 @@ def normalize_chinese(text: str) -> str:
         and traditional characters stay different.
     """
     folded = unicodedata.normalize("NFKC", text).lower()
-    folded = _with_digits(folded)
+    folded = _with_digits(_LOOSE_SPACE.sub("", folded))
     return "".join(char for at, char in enumerate(folded) if _counts(folded, at, char))
 
 

@@ -30,10 +30,7 @@ _LEAD_EN = (
     r"as\s+(?:an?\s+)?(?:ai|artificial\s+intelligence|(?:large\s+)?language\s+model)\b[^,.;]{0,60})"
     r"[\s,.;:!—–-]*(?:but\s+|that\s+|however,?\s+)?)*"
 )
-_CANNOT = (
-    r"(?:can\s*not|can['’]?t|could\s*n['’]?t|could\s+not|am\s+(?:not\s+able|unable)\s+to|"
-    r"['’]?m\s+(?:not\s+able|unable)\s+to|won['’]?t|will\s+not)"
-)
+_CANNOT = r"(?:can\s*not|can['’]?t|could\s*n['’]?t|could\s+not|won['’]?t|will\s+not)"
 _NOT = r"(?:do\s+not|don['’]?t|did\s+not|didn['’]?t)"
 _MISSING = (
     r"(?:information|data|details|context|knowledge|evidence|idea|access|answer|"
@@ -43,11 +40,13 @@ _CORE_EN = (
     rf"(?:(?:i|we)\s+(?:really\s+|honestly\s+|just\s+|simply\s+)?{_NOT}\s+(?:actually\s+|really\s+)?(?:know\b|have\s+(?:[\w-]+\s+){{0,4}}{_MISSING}\b)"
     rf"|(?:i|we)\s+have\s+(?:no\s+(?:[\w-]+\s+){{0,2}}(?:idea|information|comment|knowledge|opinion|data|answer)|not\s+been\s+given)\b"
     rf"|(?:i|we)\s*{_CANNOT}\s+(?:[\w-]+\s+){{0,2}}?(?:answer|assist|help|provide|determine|say|tell|comply|fulfil+|find|verify|confirm|comment|respond|"
-    r"access|browse|give|generate|create|complete|discuss|engage|do\s+that|be\s+(?:sure|certain))\b"
+    r"access|browse|give|generate|create|complete|discuss|engage|summari[sz]e|do\s+(?:that|this|it)|be\s+(?:sure|certain))\b"
+    r"|(?:(?:i|we)\s+am|i['’]?m|we\s+are|we['’]re)\s+(?:unable|not\s+able)\s+to\b"
     r"|(?:i\s+am|i['’]?m)\s+(?:not\s+(?:quite\s+|entirely\s+|really\s+)?(?:sure|certain|aware|familiar)|unsure|uncertain|unaware)\b"
-    r"|(?:there\s+is|there['’]s)\s+(?:not\s+enough|insufficient|no)\s+(?:[\w-]+\s+){0,2}(?:information|data|evidence|answer|context)\b"
+    r"|(?:there\s+is|there['’]s)\s+(?:not\s+enough|insufficient|no)\s+(?:[\w-]+\s+){0,2}(?:information|data|context)\b"
     r"|(?:not\s+enough|insufficient)\s+(?:information|data|context|evidence)\b"
-    r"|(?:it|this|that|the\s+(?:answer|question)|this\s+question)\s+(?:is|was)\s+(?:not\s+possible|impossible|unclear|unknown|not\s+known|not\s+clear|not\s+stated|"
+    r"|(?:it|this|that|the\s+(?:answer|question)|this\s+question)\s+(?:is|was)\s+(?:(?:not\s+possible|impossible)\s+(?:for\s+me\s+)?to\s+"
+    r"(?:say|tell|know|determine|answer|give|provide|predict|identify|verify|confirm)|unclear|unknown|not\s+known|not\s+clear|not\s+stated|"
     r"not\s+mentioned|not\s+specified|unanswerable|not\s+answerable)\b"
     r"|(?:it|this|that|the\s+(?:answer|question)|this\s+question)\s+(?:can\s*not|can['’]t)\s+be\s+(?:determined|answered|known|said|inferred)\b"
     r"|(?:the|this|your)\s+(?:given\s+|provided\s+|above\s+)?(?:passage|text|context|document|article|paragraph|information|source|summary|question)\s+"
@@ -72,21 +71,28 @@ _CORE_ZH = (
 _CHINESE = re.compile(rf"\A[\W_]*{_LEAD_ZH}{_CORE_ZH}", re.IGNORECASE)
 
 _TURN_EN = re.compile(
-    r"[,;.!?—–-]\s*(?:but|however|although|though|that\s+said|nevertheless|nonetheless|still)\b[,\s]*", re.IGNORECASE
+    r"[,;.!?—–-]\s*(?:(?:but|however|although|though|that\s+said|nevertheless|nonetheless|still)\b[,\s]*"
+    r"|(?=(?:i|we)\s+(?:think|believe|guess|suspect|assume|would\s+(?:say|guess))\b|my\s+(?:best\s+)?guess\b|maybe\b|perhaps\b|probably\b"
+    r"|(?:it|that|this|he|she|they)\s+(?:could|might|may)\s+be\b))|(?<=\w)\s+but\s+",
+    re.IGNORECASE,
 )
 _TURN_ZH = re.compile(r"[，,。；;！!]\s*(?:但是|但|不过|然而|可是|只是)[，,]?")
 _STAYS_EN = re.compile(
-    rf"(?:{_LEAD_EN}{_CORE_EN}|(?:i|we)\s+(?:can|could|would|will|am\s+happy|['’]d|['’]ll)\b|(?:you|please|if|feel\s+free|let\s+me|there\s+(?:are|may|might)\s+(?:\w+\s+)?resources)\b)",
+    rf"(?:{_LEAD_EN}{_CORE_EN}|i\s+(?:think|believe|guess)\s+(?:you|we)\b|(?:you|please|if|feel\s+free|let\s+me|there\s+(?:are|may|might)\s+(?:\w+\s+)?resources)\b)",
     re.IGNORECASE,
 )
-_STAYS_ZH = re.compile(rf"(?:{_CORE_ZH}|我?(?:可以|能够|会|愿意|建议)|您|你|请|如果|欢迎|希望)")
+_OFFER_EN = re.compile(r"(?:i|we)(?:\s+(?:can|could|would|will|am\s+happy)|['’]d|['’]ll)\b", re.IGNORECASE)
+_OFFER_ZH = re.compile(r"我?(?:可以|能够|会|愿意|建议)")
+_OFFER_CHARS = 160
+_STAYS_ZH = re.compile(rf"(?:{_CORE_ZH}|您|你|请|如果|欢迎|希望)")
 
 
 def is_refusal(text: str) -> bool:
     """Whether the text, taken as an answer, declines to answer.
 
     A turn after the refusal ("I don't know why, but it is Paris") makes it an answer again, unless
-    what follows is an offer of help or another refusal. The empty text is no refusal.
+    what follows is another refusal, advice, or a short offer of help (an offer that runs on is the
+    help). The empty text is no refusal.
 
     >>> is_refusal("I'm sorry, but I don't know."), is_refusal("I don't know why, but it is Paris.")
     (True, False)
@@ -94,18 +100,25 @@ def is_refusal(text: str) -> bool:
     (True, False)
     """
     answer = strip_traces(text)
-    bare = re.sub(r"['’]", "", answer.strip("\"'“”‘’.。!！?？*_()[] \n")).casefold()
+    bare = re.sub(r"['’]", "", answer.strip("\"'“”‘’.。!！?？*_()[]<> \n")).casefold()
     if bare in _WHOLE:
         return True
     english = _ENGLISH.match(answer)
     if english:
-        return not _answers_after(answer, english.end(), turn=_TURN_EN, stays=_STAYS_EN)
+        return not _answers_after(answer, english.end(), turn=_TURN_EN, stays=_STAYS_EN, offer=_OFFER_EN)
     if answer.isascii():
         return False
     chinese = _CHINESE.match(answer)
-    return chinese is not None and not _answers_after(answer, chinese.end(), turn=_TURN_ZH, stays=_STAYS_ZH)
+    return chinese is not None and not _answers_after(
+        answer, chinese.end(), turn=_TURN_ZH, stays=_STAYS_ZH, offer=_OFFER_ZH
+    )
 
 
-def _answers_after(answer: str, start: int, *, turn: re.Pattern[str], stays: re.Pattern[str]) -> bool:
+def _answers_after(
+    answer: str, start: int, *, turn: re.Pattern[str], stays: re.Pattern[str], offer: re.Pattern[str]
+) -> bool:
     found = turn.search(answer, start)
-    return found is not None and stays.match(answer, found.end()) is None
+    if found is None or stays.match(answer, found.end()):
+        return False
+    offered = offer.match(answer, found.end()) is not None
+    return not offered or len(answer) - found.end() > _OFFER_CHARS
