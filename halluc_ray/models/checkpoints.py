@@ -108,6 +108,16 @@ def checkpoint_files(source: Source, listed: Sequence[SourceFile] | None = None)
     return {name: by_name[name] for name in names}
 
 
+def label_names(config: Mapping[str, Any]) -> dict[int, str]:
+    """Name of each class of a classifier, as transformers would say it; a config leaves out the default pair.
+
+    >>> label_names({})
+    {0: 'LABEL_0', 1: 'LABEL_1'}
+    """
+    named = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    return {int(index): str(name) for index, name in named.items()}
+
+
 def _weight_files(source: Source, by_name: Mapping[str, SourceFile]) -> list[str]:
     if INDEX in by_name:
         index = _read_json(source, by_name[INDEX])

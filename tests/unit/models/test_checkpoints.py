@@ -1,8 +1,9 @@
 """Checkpoints: what is refused, what the digest covers, and one fetch per node."""
 
 import json
-import multiprocessing
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,22 +120,23 @@ def test_the_same_checkpoint_in_a_store_has_the_same_digest_and_is_fetched_whole
     assert (again / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
 
 
-def _fetch(folder, files, digest, results):
-    results.put(str(fetch_checkpoint(StoreSource(open_store(folder)), files, digest=digest, wait_s=60)))
+FETCH = """
+import json, sys
+from halluc_ray.models.checkpoint_cache import fetch_checkpoint
+from halluc_ray.models.checkpoint_sources import StoreSource
+from halluc_ray.storage import open_store
+folder, digest, files = sys.argv[1:]
+print(fetch_checkpoint(StoreSource(open_store(folder)), json.loads(files), digest=digest, wait_s=60))
+"""
 
 
 def test_processes_of_a_node_share_one_fetch(folder, tmp_path):
     planned = inspect(folder)
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    arguments = (str(folder), dict(planned.files), planned.digest, results)
-    processes = [context.Process(target=_fetch, args=arguments) for _ in range(3)]
-    for process in processes:
-        process.start()
-    assert len({results.get(timeout=60) for _ in processes}) == 1
-    for process in processes:
-        process.join(timeout=60)
+    command = [sys.executable, "-c", FETCH, str(folder), planned.digest, json.dumps(dict(planned.files))]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    found = {process.communicate(timeout=60)[0].strip() for process in processes}
     home = tmp_path / "cache" / "checkpoints"
+    assert found == {str(home / planned.digest)}
     assert [path.name for path in home.iterdir() if path.is_dir()] == [planned.digest]
 
 

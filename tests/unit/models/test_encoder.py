@@ -1,10 +1,13 @@
 """The classifier against a plain transformers loop, one text at a time."""
 
+import json
+
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig
 
 from halluc_ray.errors import ModelError, SpecError
+from halluc_ray.models.checkpoints import label_names
 from halluc_ray.models.execution import generate
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.records import Sample
@@ -63,6 +66,13 @@ def test_labels_of_the_spec_win_and_must_name_every_class(bert, samples):
     ]
     with pytest.raises(SpecError, match=r"systems\.c\.labels: names ids \[0, 1\].*3 classes"):
         classifier(bert, labels={0: "A", 1: "B"})
+
+
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_names_that_a_config_leaves_out_are_those_of_the_network(tmp_path, num_labels):
+    config = BertConfig(num_labels=num_labels)
+    config.save_pretrained(tmp_path)
+    assert label_names(json.loads((tmp_path / "config.json").read_text())) == config.id2label
 
 
 def test_weights_that_are_not_there_are_not_invented(gpt2):
