@@ -37,7 +37,7 @@ def _about_rows(record: RunRecord, counts: RunCounts, duplicates: Duplicates) ->
     if not counts.selection.get("selected"):
         yield f"No row was selected out of {counts.selection.get('corpus', 0)}: there is no rate."
     if counts.selection.get("where_null"):
-        yield f"{counts.selection['where_null']} rows were left out because `where` was null for them."
+        yield f"{counts.selection['where_null']} rows were left out because the condition was null for them."
     if duplicates.ids:
         yield f"{duplicates.ids} ids occur more than once; each of their rows is counted."
     if not all(system.determinism == "bitwise" for system in record.systems):
@@ -68,9 +68,13 @@ def _about_cells(record: RunRecord, counts: RunCounts) -> Iterator[str]:
 
 
 def _about_clusters(clusters: Sequence[ClusterFacts]) -> Iterator[str]:
+    few: dict[str, list[int]] = {}
     for facts in clusters:
         if facts.clusters < _FEW_CLUSTERS:
-            yield (
-                f"{facts.system}, {facts.indicator}: rows come from {facts.clusters} sources only; "
-                "the interval can't be trusted."
-            )
+            few.setdefault(facts.indicator, []).append(facts.clusters)
+    for indicator, numbers in few.items():
+        who = "one system" if len(numbers) == 1 else f"{len(numbers)} systems"
+        yield (
+            f"{indicator}: the rows of {who} come from fewer than {_FEW_CLUSTERS} sources "
+            f"(as few as {min(numbers)}); such intervals can't be trusted."
+        )

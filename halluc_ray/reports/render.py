@@ -80,6 +80,7 @@ def render_page(
         indicators=[_indicator(report, record, position, samples) for position in range(len(record.indicators))],
         summaries=_summaries(report.summaries),
         systems=report.systems,
+        confidence=record.confidence,
         settings=[_settings(system.model_dump(mode="json")) for system in record.systems],
         tokens=any(facts.output_tokens for facts in report.systems),
         outcomes=OUTCOME_WORDS,
