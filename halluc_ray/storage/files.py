@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import difflib
 import glob
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, assert_never
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from halluc_ray.storage.s3 import S3Store
 
 _SUFFIX = ".parquet"
+_FOLDERS_SEARCHED = 1_000  # for a hint in a message; the tree may be huge
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -167,7 +170,10 @@ def _inventory(folder: Path) -> str:
     if not folder.is_dir():
         return f"; the folder {folder} is not there"
     own = [entry.name for entry in folder.iterdir() if entry.is_file()]
-    if deeper := sum(1 for _ in folder.glob(f"*/**/*{_SUFFIX}")):
+    deeper = sum(
+        _is_corpus_name(name) for _, _, names in islice(os.walk(folder), 1, _FOLDERS_SEARCHED) for name in names
+    )
+    if deeper:
         return f"; its subfolders hold {deeper}: write {folder}/**/*{_SUFFIX}"
     return _kinds(own)
 

@@ -140,7 +140,7 @@ class S3Store:
             except ClientError as error:
                 if status_of(error) == 412:
                     return False
-                time.sleep(random.uniform(0, 0.05 * 2**attempt))
+                time.sleep(random.uniform(0, min(1.0, 0.05 * 2**attempt)))
             else:
                 return True
         raise StoreUnavailable(

@@ -1,7 +1,10 @@
 """Corpus files on a disk and in a bucket: the same names, digests, rows and complaints."""
 
+import hashlib
 import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,9 +180,9 @@ def test_an_object_stored_without_sha256_is_known_by_its_etag(s3_server: ObjectS
     assert file_digest(file) == f"etag:{file.version}"
 
 
-def test_local_digests_are_cached_until_the_file_changes(place: Place, tmp_path: Path) -> None:
-    if place.endpoint is not None:
-        pytest.skip("an object's digest is one HEAD request, never cached")
+def test_local_digests_are_cached_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HALLUC_RAY_CACHE", str(tmp_path / "cache"))
+    place = Place(open_store(str(tmp_path / "corpus")), None)
     fill(place, "a.parquet")
     path = Path(place.uri, "a.parquet")
     os.utime(path, ns=(10**18, 10**18))
@@ -194,6 +197,37 @@ def test_local_digests_are_cached_until_the_file_changes(place: Place, tmp_path:
     with pytest.raises(InputChanged):
         file_digest(CorpusFile(file.uri, file.size + 1, file.version))
     assert digests(place.files()) != [found]
+
+
+def test_a_cache_that_can_not_be_written_costs_time_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HALLUC_RAY_CACHE", "/dev/null/cache")
+    (tmp_path / "a.parquet").write_bytes(PARQUET)
+    os.utime(tmp_path / "a.parquet", ns=(10**18, 10**18))
+    (file,) = list_files(str(tmp_path))
+    assert file_digest(file) == hashlib.sha256(PARQUET).hexdigest()
+    assert not has_cached_digest(file)
+
+
+_DIGEST = """
+import sys
+from halluc_ray.storage import digests, list_files
+sys.stdout.write(" ".join(digests(list_files(sys.argv[1]))))
+"""
+
+
+def test_processes_share_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HALLUC_RAY_CACHE", str(tmp_path / "cache"))
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for number in range(40):
+        (corpus / f"{number:02d}.parquet").write_bytes(PARQUET + bytes([number]))
+        os.utime(corpus / f"{number:02d}.parquet", ns=(10**18, 10**18))
+    command = [sys.executable, "-c", _DIGEST, str(corpus)]
+    children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    said = {child.communicate(timeout=60)[0] for child in children}
+    assert said == {" ".join(hashlib.sha256(PARQUET + bytes([number])).hexdigest() for number in range(40))}
+    assert all(has_cached_digest(file) for file in list_files(str(corpus)))
+    assert len([path for path in (tmp_path / "cache").rglob("*") if path.is_file()]) == 40
 
 
 def test_bucket_that_is_not_there(s3_server: ObjectServer) -> None:

@@ -20,7 +20,8 @@ def started(data: Path) -> tuple[subprocess.Popen[str], str, str]:
     assert process.stdout is not None
     said = "".join(process.stdout.readline() for _ in range(6))
     endpoint, output = re.search(r"endpoint: (\S+)", said), re.search(r"output: (\S+)", said)
-    assert endpoint and output, said
+    assert endpoint is not None, said
+    assert output is not None, said
     for name, value in re.findall(r"export (\w+)=(\S+)", said):
         os.environ[name] = value
     return process, endpoint.group(1), output.group(1)
