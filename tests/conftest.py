@@ -1,12 +1,15 @@
 """Fixtures that many tests share: annotated corpora, and a real S3 server."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from infra.object_store.server import ObjectServer, free_ports
+from tests.ray_head import RayHead
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,3 +37,16 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer
             yield server
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def ray_head(s3_server: ObjectServer) -> Iterator[RayHead]:
+    """A real Ray cluster of one node that claims two CPUs and two GPUs, and has the keys of the S3 server."""
+    folder = Path(tempfile.mkdtemp(prefix="hr"))
+    head = RayHead(folder)
+    try:
+        head.start()
+        yield head
+    finally:
+        head.stop()
+        shutil.rmtree(folder, ignore_errors=True)

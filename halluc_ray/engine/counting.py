@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
+from halluc_ray.engine.selection import hash_texts
 from halluc_ray.errors import ConservationError
 from halluc_ray.records import OUTCOMES, Outcome
 from halluc_ray.records.counts import exact_sums
@@ -152,7 +152,7 @@ def count_clusters(
 ) -> None:
     """Defined and hallucinated units by hash of their cluster, for intervals that allow for dependence."""
     encoded = pc.dictionary_encode(clusters)
-    bucket_of = np.array([xxhash.xxh3_64_intdigest(text) % NUM_BUCKETS for text in encoded.dictionary.to_pylist()])
+    bucket_of = (hash_texts(encoded.dictionary) % np.uint64(NUM_BUCKETS)).astype(np.int64)
     buckets = bucket_of[encoded.indices.to_numpy(zero_copy_only=False)] if len(clusters) else np.zeros(0, np.int64)
     key = everything.of_unit * NUM_BUCKETS + buckets
     for item, codes in enumerate(outcomes):

@@ -17,7 +17,7 @@ from halluc_ray.config.expression import Condition, parse_condition
 from halluc_ray.engine.context import RunContext, SystemPlan
 from halluc_ray.engine.corpus import PlannedFile, check_columns, column_uses, read_corpus
 from halluc_ray.engine.rows import RowReader
-from halluc_ray.engine.selection import HASH_SPAN, Selection, hash_ids, sample_bound
+from halluc_ray.engine.selection import HASH_SPAN, Selection, hash_texts, sample_bound
 from halluc_ray.engine.shards import SHARD_ROWS, cut, shard_of
 from halluc_ray.engine.stages import plan_system
 from halluc_ray.engine.units import RAW
@@ -129,7 +129,7 @@ def _limit_bound(spec: RunSpec, files: Sequence[PlannedFile], where: Condition |
     for planned in files:
         for source in cut(planned.digest, planned.group_rows, shard_rows=SHARD_ROWS["recorded"]):
             rows = reader.read(shard_of(source, {}), columns=())
-            smallest = np.sort(np.concatenate([smallest, hash_ids(rows.ids)]))[:limit]
+            smallest = np.sort(np.concatenate([smallest, hash_texts(rows.ids)]))[:limit]
     return int(smallest[-1]) + 1 if len(smallest) == limit else HASH_SPAN
 
 

@@ -53,10 +53,10 @@ def sample_bound(share: float) -> int:
     return round(share * HASH_SPAN)
 
 
-def hash_ids(ids: pa.Array) -> npt.NDArray[np.uint64]:
-    """64-bit XXH3 of each id's UTF-8 text; ids hold no nulls."""
+def hash_texts(texts: pa.Array) -> npt.NDArray[np.uint64]:
+    """64-bit XXH3 of each text's UTF-8 bytes; there are no nulls."""
     hashed = xxhash.xxh3_64_intdigest
-    return np.fromiter((hashed(text) for text in ids.to_pylist()), dtype=np.uint64, count=len(ids))
+    return np.fromiter(map(hashed, texts.cast(pa.binary()).to_pylist()), dtype=np.uint64, count=len(texts))
 
 
 def holds(condition: Condition, table: pa.Table) -> pa.Array:
@@ -83,7 +83,7 @@ def select(table: pa.Table, ids: pa.Array, selection: Selection) -> Selected:
         counts["where"] = table.num_rows - mask.null_count - int(kept.sum())
         positions = positions[kept]
     if selection.hash_below is not None and len(positions) and selection.hash_below < HASH_SPAN:
-        below = hash_ids(ids.take(pa.array(positions))) < np.uint64(selection.hash_below)
+        below = hash_texts(ids.take(pa.array(positions))) < np.uint64(selection.hash_below)
         counts["limit" if selection.by_limit else "sample"] = len(positions) - int(below.sum())
         positions = positions[below]
     counts["selected"] = len(positions)
