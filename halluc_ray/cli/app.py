@@ -20,6 +20,7 @@ from halluc_ray.cli.reading import read_spec, read_target
 
 if TYPE_CHECKING:
     from halluc_ray.config import RunSpec
+    from halluc_ray.engine.progress import Progress
     from halluc_ray.evaluation import Evaluation
 
 app = typer.Typer(
@@ -57,8 +58,13 @@ def run_spec(spec: RunSpec) -> int:
     from halluc_ray.evaluation import evaluate
 
     console = _console()
-    with resumable(), progress_view(console) as view:
-        done = evaluate(spec, on_progress=view)
+    with resumable() as hold, progress_view(console) as view:
+
+        def show(progress: Progress) -> None:
+            hold()
+            view(progress)
+
+        done = evaluate(spec, on_progress=show)
     return _printed(done)
 
 

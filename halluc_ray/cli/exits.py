@@ -8,8 +8,9 @@ command; called by `app` and `job`.
 from __future__ import annotations
 
 import signal
+import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
@@ -41,16 +42,24 @@ def exits() -> Iterator[None]:
 
 
 @contextmanager
-def resumable() -> Iterator[None]:
+def resumable() -> Iterator[Callable[[], None]]:
     """Around work that commits as it goes: SIGINT and SIGTERM end it with code 4.
 
-    SIGTERM is treated as SIGINT, so that open actors and files are closed on the way out. Ray
-    replaces the handler by one that exits; that counts as the same.
+    Yields:
+        To be called now and then: puts our SIGTERM handler back. Ray's start replaces it by one that
+        prints native stack traces and aborts three seconds later, in the middle of an orderly end.
     """
-    before = signal.signal(signal.SIGTERM, _interrupt)
+
+    def hold() -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _interrupt)
+
+    before = signal.getsignal(signal.SIGTERM)
+    hold()
     try:
-        yield
+        yield hold
     except (KeyboardInterrupt, SystemExit) as stop:
+        signal.alarm(0)
         typer.echo("Interrupted: what was committed stays; the same command resumes.", err=True)
         raise typer.Exit(INCOMPLETE) from stop
     finally:
