@@ -95,7 +95,7 @@ def test_a_second_run_computes_nothing_and_says_so(first, here):
     again = halluc_ray("run", "night.yaml", cwd=here)
     assert again.code == 0, again
     assert re.search(r"Nothing to compute: all \d+ shards were committed before", again.out)
-    assert [line for line in again.out.splitlines() if "answer_mismatch" in line and "%  " in line] == []
+    assert "starting actors" not in again.out
 
 
 @pytest.mark.parametrize("by_uri", [False, True])
@@ -178,7 +178,7 @@ def test_more_failures_than_allowed_end_with_3_and_a_live_bar_on_a_terminal(tmp_
 
 
 def test_a_terminated_run_is_incomplete_and_the_same_command_resumes(tmp_path):
-    write_corpus(tmp_path / "corpus", rows=3000)
+    write_corpus(tmp_path / "corpus", rows=1000)
     (tmp_path / "s.yaml").write_text(SPEC + "engine: {actors: 1, shard_rows: 5}\n", encoding="utf-8")
     process = subprocess.Popen(
         [COMMAND, "run", "s.yaml"],
@@ -190,7 +190,7 @@ def test_a_terminated_run_is_incomplete_and_the_same_command_resumes(tmp_path):
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if re.search(r"\] [1-9]\d*/600 shards", line):
+        if re.search(r"\] [1-9]\d*/200 shards", line):
             break
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
@@ -199,4 +199,4 @@ def test_a_terminated_run_is_incomplete_and_the_same_command_resumes(tmp_path):
     assert "Traceback" not in err
     again = halluc_ray("run", "s.yaml", cwd=tmp_path)
     assert again.code == 0, again
-    assert re.search(r"[1-9]\d* of 600 shards computed; [1-9]\d* were committed before", again.out)
+    assert re.search(r"[1-9]\d* of 200 shards computed; [1-9]\d* were committed before", again.out)

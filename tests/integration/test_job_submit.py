@@ -1,0 +1,154 @@
+"""`ray job submit` on a real head: spec and corpus in a real S3 server, no shared disk."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from halluc_ray.storage import open_store
+from infra.object_store.server import free_ports
+
+ROOT = Path(__file__).parents[2]
+RAY = Path(sys.executable).with_name("ray")
+START_S = 90.0
+SUBMIT_S = 180
+
+
+@dataclass(frozen=True)
+class Head:
+    """A running head: where jobs are sent, and what its clients' environment must hold."""
+
+    address: str
+    environment: dict[str, str]
+
+    def submit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [RAY, "job", "submit", "--address", self.address, "--working-dir", "."]
+        return subprocess.run(
+            [*command, "--", "python", "-m", "jobs.evaluate", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SUBMIT_S,
+        )
+
+
+@pytest.fixture(scope="module")
+def head(s3_server) -> Iterator[Head]:
+    """A head with ports, temporary folder and token of its own, ended by its own process ids."""
+    folder = Path(tempfile.mkdtemp(prefix="hr-", dir="/tmp"))  # short: socket paths hold 107 characters
+    token_path = folder / "token"
+    token_path.write_text(secrets.token_hex(32))
+    token_path.chmod(0o600)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    environment = kept | {
+        "PATH": f"{RAY.parent}{os.pathsep}{os.environ['PATH']}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token_path),
+        "AWS_ENDPOINT_URL": s3_server.endpoint,
+    }
+    gcs, dashboard, client, agent = free_ports(4)
+    with (folder / "start.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(RAY, "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=2"),
+                *("--node-ip-address=127.0.0.1", f"--port={gcs}", f"--temp-dir={folder / 'ray'}"),
+                *("--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"),
+                *(f"--dashboard-agent-listen-port={agent}", "--min-worker-port=0", "--max-worker-port=0"),
+            ],
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    started: list[psutil.Process] = []
+    try:
+        _wait_for_port(dashboard, process, folder / "start.log")
+        started = psutil.Process(process.pid).children(recursive=True)
+        yield Head(f"http://127.0.0.1:{dashboard}", environment)
+    finally:
+        _end(process, started)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes], log_path: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert process.poll() is None, log_path.read_text(errors="replace")
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail(f"no head after {START_S} s:\n{log_path.read_text(errors='replace')}")
+
+
+def _end(process: subprocess.Popen[bytes], started: list[psutil.Process]) -> None:
+    known = {child.pid: child for child in started}
+    if process.poll() is None:
+        known |= {child.pid: child for child in psutil.Process(process.pid).children(recursive=True)}
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    _, alive = psutil.wait_procs(list(known.values()), timeout=5)
+    for child in alive:
+        child.kill()  # psutil compares start times: a process id used again is not ours, and is left alone
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server):
+    """Spec and corpus under a prefix of their own; 2 of 20 answers are wrong."""
+    prefix = f"s3://{s3_server.bucket}/jobs/{secrets.token_hex(4)}"
+    store = open_store(prefix, endpoint=s3_server.endpoint)
+    buffer = io.BytesIO()
+    answers = ["Rome" if k % 10 == 0 else "Paris" for k in range(20)]
+    pq.write_table(pa.table({"id": [f"q{k}" for k in range(20)], "a": answers, "truth": ["Paris"] * 20}), buffer)
+    store.put("corpus/part-0.parquet", buffer.getvalue())
+    spec = {
+        "corpus": {"uri": f"{prefix}/corpus", "columns": {"id": "id", "response": "a", "reference": "truth"}},
+        "systems": [{"kind": "recorded", "name": "human"}],
+        "indicators": [{"kind": "answer_mismatch"}],
+        "output": f"{prefix}/out",
+        "engine": {"shard_rows": 5},
+    }
+    store.put("specs/night.yaml", json.dumps(spec).encode())
+    return store
+
+
+@pytest.mark.timeout(400)
+def test_a_job_evaluates_from_s3_to_s3(head, bucket):
+    done = head.submit(f"{bucket.uri}/specs/night.yaml", "--set", "engine.actors=1")
+    assert done.returncode == 0, done.stdout
+    reports = [info.key for info in bucket.list("out/runs/") if info.key.endswith("report.json")]
+    assert len(reports) == 1, done.stdout
+    rate = json.loads(bucket.read(reports[0]))["rates"][0]
+    assert (rate["rows"], rate["hallucinated"], rate["failed"], rate["rate"]) == (20, 2, 0, 0.1)
+    assert "20/20 rows" in done.stdout
+    assert reports[0].replace("report.json", "report.html") in done.stdout
+
+
+@pytest.mark.timeout(400)
+def test_a_job_refuses_what_its_workers_would_not_see(head, bucket):
+    done = head.submit(f"{bucket.uri}/specs/night.yaml", "--set", "corpus.uri=/data/corpus")
+    assert done.returncode != 0
+    assert "corpus.uri: /data/corpus lies outside the job's working directory" in done.stdout
+    assert "Traceback" not in done.stdout
