@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
 
 from infra.object_store.server import ObjectServer, free_ports
 from tests.ray_head import RayHead
@@ -50,3 +51,15 @@ def ray_head(s3_server: ObjectServer) -> Iterator[RayHead]:
     finally:
         head.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ray_here(s3_server: ObjectServer) -> Iterator[None]:
+    """An embedded Ray cluster that evaluations in this process share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+        try:
+            yield
+        finally:
+            ray.shutdown()

@@ -57,6 +57,7 @@ def group(slice_position: int, systems: pa.Array, columns: Sequence[pa.Array]) -
     code = np.zeros(len(systems), dtype=np.int64)
     for column in (systems, *columns):
         plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        plain = plain.cast(pa.string()) if pa.types.is_null(column.type) else plain
         encoded = pc.dictionary_encode(plain, null_encoding="encode")
         indices = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         code = np.unique(code * max(len(encoded.dictionary), 1) + indices, return_inverse=True)[1].reshape(-1)

@@ -88,14 +88,14 @@ class ColumnUse:
     needs: str
 
     def check(self, schema: pa.Schema, uri: str) -> None:
-        """Refuse a type that can't serve.
+        """Refuse a type that can't serve; a column of nulls alone may have any.
 
         Raises:
             SpecError: naming the key, the column, its type, the file, and what is allowed.
         """
         kind = schema.field(self.column).type
         wording, accepts = _ALLOWED[self.needs]
-        if not accepts(kind):
+        if not accepts(kind) and not pa.types.is_null(kind):
             raise SpecError(f"{self.key}: column {self.column!r} holds {kind} in {uri}; it must hold {wording}")
 
 

@@ -108,10 +108,10 @@ class RowReader:
         ids = self._ids(head, source)
         selected = select(head, ids, self._selection)
         positions = pa.array(selected.positions)
-        rest = set(columns) - first if len(positions) else set()
+        rest = set(columns) - first
         table = head.take(positions)
         if rest:
-            tail = self._slice(source, rest)
+            tail = self._slice(source, rest) if len(positions) else self._nothing(source, rest)
             for name in tail.column_names:
                 table = table.append_column(name, tail.column(name).take(positions))
         verify_unchanged(self._files[source.file])
@@ -151,6 +151,10 @@ class RowReader:
             self._decoded = {k: table for k, table in self._decoded.items() if k[:3] == key[:3]}
             self._decoded[key] = self._decode(source, names)
         return self._decoded[key].slice(source.row_start, source.num_rows)
+
+    def _nothing(self, source: ShardSource, columns: Collection[str]) -> pa.Table:
+        schema = self._parquet(source.file).schema_arrow
+        return pa.schema([schema.field(name) for name in sorted(columns)]).empty_table()
 
     def _decode(self, source: ShardSource, names: tuple[str, ...]) -> pa.Table:
         parquet = self._parquet(source.file)
