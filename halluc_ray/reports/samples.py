@@ -56,11 +56,11 @@ def samples(
         for system in record.systems:
             for shard, commit in zip(record.shards(system), commits.by_stage[system.count], strict=True):
                 if missing <= 0:
-                    return pa.concat_tables(found)
+                    break
                 rows = ShardRows(store, record, system, shard, commit, sources)
                 found.append(_matching(database, rows, columns, where=where, used=used, limit=missing))
                 missing -= len(found[-1])
-    return pa.concat_tables(found, promote_options="default") if found else pa.table({})
+    return pa.concat_tables(found) if found else pa.table({name: [] for name in columns.all})
 
 
 def _matching(

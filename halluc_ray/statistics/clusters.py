@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,6 @@ def design_effect(hallucinated: npt.ArrayLike, *, defined: npt.ArrayLike, confid
         return DesignEffect(groups, 1.0, total)
     variance = groups / (groups - 1) * float(((count - rate * size) ** 2).sum()) / total**2
     quantile = 0.5 + confidence / 2
-    freedom = float(student.ppf(quantile, groups - 1) / student.ppf(quantile, total - 1)) ** 2
+    freedom = float(stdtrit(groups - 1, quantile) / stdtrit(total - 1, quantile)) ** 2
     value = max(1.0, variance / (rate * (1 - rate) / total) * freedom)
     return DesignEffect(groups, value, total / value)

@@ -1,6 +1,8 @@
 import json
 import random
+from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -152,3 +154,11 @@ def test_verdicts_file_names_markers_that_lead_to_the_parts(store, tmp_path):
     assert sum(part["rows"] for part in listed["parts"]) == 23
     marker = json.loads(store.read(listed["parts"][0]["commit"]))
     assert marker["parts"][""] == listed["parts"][0]["sha256"]
+
+
+def test_the_query_in_the_docs_gives_the_reports_rates(store, tmp_path):
+    report = write_reports(store, Handmade(store, tmp_path, some_rows(60)).publish(), run_id="r")
+    (tmp_path / "counts.parquet").write_bytes(store.read(keys.run_key("r", "counts.parquet")))
+    page = (Path(__file__).parents[3] / "docs" / "reports.md").read_text()
+    query = page.split("```sql")[1].split("```")[0].replace("counts.parquet", str(tmp_path / "counts.parquet"))
+    assert dict(duckdb.sql(query).fetchall()) == {rate.system: pytest.approx(rate.rate) for rate in report.overall()}
