@@ -6,9 +6,13 @@ Works while the run goes on and after it, from any machine that sees the store. 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
+import yaml
 
 from halluc_ray.config import RunSpec
 from halluc_ray.engine.heartbeat import PERIOD_S, Owner, read_beat
@@ -18,6 +22,8 @@ from halluc_ray.evaluation.planning import open_output
 from halluc_ray.evaluation.runs import Evaluation, RunFolder, run_of_spec
 from halluc_ray.records.runs import RunRecord
 from halluc_ray.reports import Report, write_reports
+from halluc_ray.reports.render import PageContext
+from halluc_ray.reports.samples import samples
 from halluc_ray.storage import ObjectStore, open_store
 from halluc_ray.storage.commits import committed
 
@@ -76,12 +82,24 @@ def rebuild_report(target: str | RunSpec) -> Evaluation:
 
 def rebuild(run: RunFolder) -> Report:
     """Reduce a run's commits and write its reports."""
-    return write_reports(run.store, run.record(), run_id=run.run_id)
+    noted = run.telemetry()
+    page = PageContext(
+        spec_text=yaml.safe_dump(noted.get("spec", {}), sort_keys=False, allow_unicode=True),
+        versions=noted.get("versions", {}),
+        date=_last_day(noted),
+    )
+    return write_reports(run.store, run.record(), run_id=run.run_id, sources=run.sources(), page=page)
 
 
 def find_samples(target: str | RunSpec, *, where: str | None, limit: int) -> pa.Table:
     """Rows of a run that satisfy `where`, with outcomes, evidence, outputs and corpus texts."""
-    raise NotImplementedError
+    run = find_run(target)
+    return samples(run.store, run.record(), sources=run.sources(), where=where, limit=limit)
+
+
+def _last_day(noted: Mapping[str, Any]) -> str | None:
+    work = noted.get("work", [])
+    return f"{datetime.fromtimestamp(work[-1]['finished'], UTC):%Y-%m-%d}" if work else None
 
 
 def _committed(run: RunFolder, record: RunRecord) -> Progress:

@@ -16,11 +16,11 @@ from typing import Any
 from halluc_ray.config import RunSpec, canonical_json
 from halluc_ray.config.load import spec_digest
 from halluc_ray.engine.plan import Plan
-from halluc_ray.errors import InputError, ObjectMissing
+from halluc_ray.errors import InputError, ObjectMissing, StoreError
 from halluc_ray.records.runs import RunRecord
 from halluc_ray.reports import Report
 from halluc_ray.storage import ObjectStore, keys
-from halluc_ray.storage.files import CorpusFile
+from halluc_ray.storage.files import CorpusFile, verify_unchanged
 
 _LIBRARIES = ("halluc-ray", "ray", "torch", "transformers", "tokenizers", "pyarrow", "numpy", "duckdb")
 
@@ -78,8 +78,9 @@ class RunFolder:
             raise InputError(f"{self.uri} is no run: it has no run.json; start one with `halluc-ray run`") from None
 
     def sources(self) -> dict[str, CorpusFile]:
-        """File digest -> where it was when the run was last started."""
-        return {digest: CorpusFile(**fields) for digest, fields in self.telemetry().get("sources", {}).items()}
+        """File digest -> where it was when the run was last started; files that are gone or changed are left out."""
+        noted = {digest: CorpusFile(**fields) for digest, fields in self.telemetry().get("sources", {}).items()}
+        return {digest: file for digest, file in noted.items() if _is_as_planned(file)}
 
     def _note(self, facts: Mapping[str, Any]) -> None:
         known = {**self.telemetry(), **facts}
@@ -137,6 +138,14 @@ def run_of_spec(store: ObjectStore, spec: RunSpec) -> RunFolder:
     except ObjectMissing:
         raise InputError(f"this spec has no run in {store.uri} yet; start one with `halluc-ray run`") from None
     return RunFolder(store, pointer["run_id"])
+
+
+def _is_as_planned(file: CorpusFile) -> bool:
+    try:
+        verify_unchanged(file)
+    except (InputError, StoreError):
+        return False
+    return True
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,22 @@
+"""halluc_ray: how often does a fine-tuned language model state what is not so?
+
+`evaluate(spec)` runs an evaluation on Ray and returns its report; `score(table, indicators)` judges
+recorded answers in memory, without Ray. Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from halluc_ray.evaluation.notebook import evaluate, score
+
+__all__ = ["evaluate", "score"]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        from halluc_ray.evaluation import notebook
+
+        return getattr(notebook, name)
+    raise AttributeError(f"module 'halluc_ray' has no attribute {name!r}")

@@ -1,0 +1,84 @@
+"""The Python face: evaluate a spec, or judge recorded answers that are in memory.
+
+For notebooks and tests of one's own; `halluc_ray.evaluate` and `halluc_ray.score` are these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from halluc_ray.config import IndicatorSpec, RunSpec
+from halluc_ray.config.load import load_spec
+from halluc_ray.engine.roles import ROLE_NEEDS, ColumnUse, to_answers, to_texts
+from halluc_ray.engine.units import RAW
+from halluc_ray.errors import SpecError
+from halluc_ray.evaluation.running import evaluate as run
+from halluc_ray.indicators.protocol import ScoringBatch
+from halluc_ray.records import OUTCOMES
+from halluc_ray.reports import Report
+from halluc_ray.wiring.indicators import wire_indicators
+
+
+def evaluate(spec: RunSpec | Mapping[str, Any] | str | Path) -> Report:
+    """Run what is missing of a spec and return its report.
+
+    Args:
+        spec: a spec, its content as a mapping, or the path of its YAML.
+
+    Raises:
+        HallucRayError: see `errors`.
+    """
+    if isinstance(spec, str | Path):
+        spec = load_spec(Path(spec).read_text(), source=str(spec))
+    if not isinstance(spec, RunSpec):
+        spec = RunSpec.model_validate(spec)
+    return run(spec).result
+
+
+def score(
+    table: pa.Table, indicators: Sequence[Mapping[str, Any]], *, columns: Mapping[str, str] | None = None
+) -> pa.Table:
+    """Judge recorded answers in memory, without Ray.
+
+    Args:
+        table: one row per answer.
+        indicators: as in a spec: `{"kind": "answer_mismatch", "mode": "exact"}`.
+        columns: role -> column; by default each role is the column of its name.
+
+    Returns:
+        The table with a column per indicator: the outcome's name.
+
+    Raises:
+        SpecError: an unknown indicator, option or column.
+
+    >>> rows = pa.table({"response": ["Paris.", "Lyon"], "reference": ["Paris", "Paris"]})
+    >>> score(rows, [{"kind": "answer_mismatch"}])["answer_mismatch"].to_pylist()
+    ['supported', 'hallucinated']
+    """
+    wired = wire_indicators([IndicatorSpec.model_validate(entry) for entry in indicators])
+    columns = columns or {role: role for role in ROLE_NEEDS if role in table.column_names}
+    labels = pa.array([outcome.label for outcome in OUTCOMES])
+    needed = frozenset[str]().union(*(each.indicator.columns for each in wired))
+    batch = ScoringBatch({name: _column(table, name, columns) for name in sorted(needed)})
+    for each in wired:
+        scores = each.indicator.score(batch)
+        outcomes = each.indicator.decide(scores.score, scores.state)
+        table = table.append_column(each.name, labels.take(pa.array(outcomes)))
+    return table
+
+
+def _column(table: pa.Table, name: str, columns: Mapping[str, str]) -> pa.Array:
+    column = name.removeprefix(RAW) if name.startswith(RAW) else columns.get(name)
+    if column is None or column not in table.column_names:
+        raise SpecError(
+            f"an indicator reads {name!r}; the table has {', '.join(table.column_names)}: name it in `columns`"
+        )
+    values = table.column(column).combine_chunks()
+    if name.startswith(RAW) or name == "label":
+        return values
+    ColumnUse(f"columns.{name}", column, ROLE_NEEDS[name]).check(table.schema, "the table")
+    return (to_answers(values) if name == "reference" else to_texts(values)).values
