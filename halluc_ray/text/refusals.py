@@ -24,11 +24,12 @@ _WHOLE = frozenset(
 )  # fmt: skip
 
 _LEAD_EN = (
-    r"(?:(?:(?:i['’]?m|i\s+am|we\s+are|we['’]re)\s+(?:so\s+|very\s+|really\s+|truly\s+|terribly\s+)?(?:sorry|afraid)|sorry|apologies|"
-    r"(?:i|we)\s+apologi[sz]e(?:\s+for\s+[^,.;!]{1,40})?|my\s+apologies|unfortunately|regrettably|honestly|actually|well|hmm+|thank\s+you[^.!]{0,60}|"
-    r"(?:based\s+on|according\s+to|from|given|in)\s+(?:the|this|your)\s+[^,.;]{1,60}|"
-    r"as\s+(?:an?\s+)?(?:ai|artificial\s+intelligence|(?:large\s+)?language\s+model)\b[^,.;]{0,60})"
-    r"[\s,.;:!—–-]*(?:but\s+|that\s+|however,?\s+)?)*"
+    r"(?>(?:(?:i['’]?m|i\s+am|we\s+are|we['’]re)\s+(?:so\s+|very\s+|really\s+|truly\s+|terribly\s+)?(?:sorry|afraid)"
+    r"|sorry|apologies|my\s+apologies|(?:i|we)\s+apologi[sz]e(?:\s+for\s+[^,.;!]{1,40})?"
+    r"|unfortunately|regrettably|honestly|actually|well|hmm+|thank\s+you[^.!,]{0,60}(?=[.!,])"
+    r"|(?:based\s+on|according\s+to|from|given|in)\s+(?:the|this|your)\s+[^,.;]{1,60}?(?=,|\s+(?:i|we|it|there)\b)"
+    r"|as\s+(?:an?\s+)?(?:ai|artificial\s+intelligence|(?:large\s+)?language\s+model)\b[^,.;]{0,60}?(?=,|\s+i\b))"
+    r"[\s,.;:!—–-]*(?:but\s+|that\s+|however,?\s+)?)*+"
 )
 _CANNOT = r"(?:can\s*not|can['’]?t|could\s*n['’]?t|could\s+not|won['’]?t|will\s+not)"
 _NOT = r"(?:do\s+not|don['’]?t|did\s+not|didn['’]?t)"
@@ -54,11 +55,12 @@ _CORE_EN = (
     r"(?:mention|provide|contain|specify|say|state|include|give|indicate|answer|discuss)"
     r"|cannot\s+be\s+determined|no\s+(?:relevant\s+)?information\s+(?:is|was)\s+(?:provided|given|available)|who\s+knows\b)"
 )
-_ENGLISH = re.compile(rf"\A[\W_]*{_LEAD_EN}{_CORE_EN}", re.IGNORECASE)
+_ENGLISH = re.compile(rf"\A[\W_]*+{_LEAD_EN}{_CORE_EN}", re.IGNORECASE)
 
 _LEAD_ZH = (
-    r"(?:(?:非常|很|十分|实在)?(?:抱歉|对不起|不好意思|遗憾)|作为(?:一个|一名|一款)?(?:AI|人工智能|大?语言模型|智能助手)[^，,。；;]{0,20}|"
-    r"根据[^，,。；;]{1,30}|目前|但|[，,。！!：:\s])*"
+    r"(?>(?:非常|很|十分|实在)?(?:抱歉|对不起|不好意思|遗憾)"
+    r"|作为(?:一个|一名|一款)?(?:AI|人工智能|大?语言模型|智能助手)[^，,。；;]{0,20}?(?=[，,]|我|无法|不能)"
+    r"|根据[^，,。；;]{1,30}?(?=[，,]|我|无法|不能|没有)|目前|但|[，,。！!：:\s])*+"
 )
 _CORE_ZH = (
     r"(?:(?:我们?|本人)?(?:也|真的|并|暂时|目前|还|确实)*(?:不知道|不清楚|不太清楚|不确定|不了解|无从得知|"
@@ -68,7 +70,7 @@ _CORE_ZH = (
     r"|(?:文中|文章|原文|上下文|材料|文本|文档|段落|题目|资料|新闻)(?:中|里|内容)?(?:并)?(?:没有|未|并未|没)(?:明确|具体|直接)*(?:提及|提到|说明|给出|提供|涉及)"
     r"|信息不足|无可奉告)"
 )
-_CHINESE = re.compile(rf"\A[\W_]*{_LEAD_ZH}{_CORE_ZH}", re.IGNORECASE)
+_CHINESE = re.compile(rf"\A[\W_]*+{_LEAD_ZH}{_CORE_ZH}", re.IGNORECASE)
 
 _TURN_EN = re.compile(
     r"[,;.!?—–-]\s*(?:(?:but|however|although|though|that\s+said|nevertheless|nonetheless|still)\b[,\s]*"

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import re
 
-_NAMES = "think|thinking|thought|reasoning"
-_CLOSED = re.compile(rf"<({_NAMES})>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_OPEN = re.compile(rf"<(?:{_NAMES})>.*\Z", re.DOTALL | re.IGNORECASE)
-_HEADLESS = re.compile(rf"\A.*</(?:{_NAMES})>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 
 
 def blank_traces(text: str) -> str:
@@ -25,9 +22,23 @@ def blank_traces(text: str) -> str:
     """
     if "<" not in text:
         return text
-    for pattern in (_CLOSED, _HEADLESS, _OPEN):
-        text = pattern.sub(lambda match: " " * len(match.group()), text)
-    return text
+    visible: list[tuple[int, int]] = []
+    at, opened = 0, None
+    for tag in _TAG.finditer(text):
+        if not tag[1]:
+            opened = tag.start() if opened is None else opened
+            continue
+        if opened is None:
+            visible.clear()
+        else:
+            visible.append((at, opened))
+        at, opened = tag.end(), None
+    visible.append((at, len(text) if opened is None else opened))
+    pieces, at = [], 0
+    for start, stop in visible:
+        pieces += [" " * (start - at), text[start:stop]]
+        at = stop
+    return "".join([*pieces, " " * (len(text) - at)])
 
 
 def strip_traces(text: str) -> str:

@@ -41,7 +41,7 @@ SUPPORTED = [
     ("nearly 40 people", "38 people"),
     ("more than 4.5 million", "4,590,000"),
     ("超过300人", "308人"),
-    ("1,230", "1,234"),
+    ("12,300", "12,340"),
     ("in the 1990s", "in 1994"),
     ("third", "3rd"),
     ("the 11th", "eleventh"),

@@ -72,7 +72,7 @@ def test_real_answers_keep_something(corpora) -> None:
 
 
 def test_han_decides_the_language() -> None:
-    assert has_han("㐀") and has_han("巴黎") and has_han("\U00020000")
-    assert not has_han("ＡＢＣ。") and not has_han("カナ") and not has_han("")
+    assert all(map(has_han, ["㐀", "巴黎", "\U00020000"]))
+    assert not any(map(has_han, ["ＡＢＣ。", "カナ", ""]))
     assert language_of("NASA", "航天局") == "zh"
     assert language_of("NASA") == "en"

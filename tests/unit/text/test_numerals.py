@@ -179,7 +179,31 @@ def test_digits_with_separators(units: int, places: int) -> None:
     assert [numeral.value for numeral in find_numerals(f"x {number:,f} x")] == [number]
 
 
-_PIECES = ["three", "hundred", "million", " ", "-", ",", ".", "12", "%", "km", "三", "百", "万", "点", "分之", "年", "one", "and", "a", "$", "half", "th", "½"]  # fmt: skip
+_PIECES = [
+    "three",
+    "hundred",
+    "million",
+    " ",
+    "-",
+    ",",
+    ".",
+    "12",
+    "%",
+    "km",
+    "三",
+    "百",
+    "万",
+    "点",
+    "分之",
+    "年",
+    "one",
+    "and",
+    "a",
+    "$",
+    "half",
+    "th",
+    "½",
+]
 
 
 @given(st.lists(st.sampled_from(_PIECES), max_size=30).map("".join) | st.text(max_size=80))

@@ -46,8 +46,8 @@ ANSWERS = [
     "I don't know for sure but it is Paris.",
     "I'm not sure. I think it was the United States.",
     "As an AI, I can tell you that it is Paris.",
-    "As an AI language model, I don't have opinions, but I can give the definition. Demand is the willingness and ability of "
-    "consumers to buy a quantity of a good at a price, all else being equal, over a given period of time in a market.",
+    "As an AI language model, I don't have opinions, but I can give the definition. Demand is the "
+    "willingness and ability of consumers to buy a quantity of a good at a price, all else being equal, over a given period of time in a market.",
     "There is no scientific evidence that breastfeeding makes a child smarter.",
     "It was impossible for knights in full armour to mount without help.",
     "He said: I don't know.",
