@@ -195,6 +195,10 @@ def _decode(tokenizer: Any, tokens: list[int]) -> str:
 def _end_tokens(network: Any, tokenizer: Any) -> frozenset[int]:
     """End-of-sequence ids that checkpoint or tokenizer declare."""
     ends: set[int] = set()
-    for declared in (network.generation_config.eos_token_id, network.config.eos_token_id, tokenizer.eos_token_id):
+    for declared in (
+        network.generation_config.eos_token_id,
+        getattr(network.config, "eos_token_id", None),
+        tokenizer.eos_token_id,
+    ):
         ends.update([declared] if isinstance(declared, int) else declared or [])
     return frozenset(ends)

@@ -143,7 +143,12 @@ def open_source(uri: str, *, revision: str = "main", store: ObjectReader | None 
 
 def _hub_snapshot(hub_id: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+    )
 
     try:
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=_HUB_PATTERNS))
@@ -152,7 +157,7 @@ def _hub_snapshot(hub_id: str, revision: str) -> Path:
             f"checkpoint {hub_id!r} (revision {revision!r}) is no folder here and is not in the local hub cache, and "
             "the hub can't be reached; give a folder or an s3:// prefix, or download it where there is a network"
         ) from error
-    except HfHubHTTPError as error:
+    except (HfHubHTTPError, HFValidationError) as error:
         raise InputError(
             f"checkpoint {hub_id!r} (revision {revision!r}): the hub refused ({error}); check the id, the revision "
             "and the access token"

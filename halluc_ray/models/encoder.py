@@ -51,7 +51,13 @@ class Encoder:
         self._device = device
         self._labels = _label_names(system, self._network.config)
         self._limit = min(system.max_input_tokens, longest_input(self._network.config, self._tokenizer))
-        self._pad_token = self._tokenizer.pad_token_id or 0
+        known = (
+            getattr(self._network.config, "pad_token_id", None),
+            self._tokenizer.pad_token_id,
+            self._tokenizer.eos_token_id,
+        )
+        self._pad_token = next((token for token in known if token is not None), 0)
+        self._network.config.pad_token_id = self._pad_token  # decoder-based classifiers find a row's end by it
         self._filler = self._tokenizer.unk_token_id or self._pad_token
         self._has_segments = "token_type_ids" in self._tokenizer.model_input_names
 
@@ -59,7 +65,7 @@ class Encoder:
         """Tokenise; see `Model.encode`.
 
         Raises:
-            UnusableRow: a sample lacks a text that the template reads.
+            UnusableRow: a sample lacks a text that the template reads, or its text has no token.
         """
         if not samples:
             return []
@@ -67,6 +73,8 @@ class Encoder:
         first = [prompts.fill(self._template, values) for values in fields]
         second = None if self._pair is None else [prompts.fill(self._pair, values) for values in fields]
         coded = self._tokenizer(first, second, truncation=True, max_length=self._limit, padding=False, verbose=False)
+        if not all(coded["input_ids"]):
+            raise prompts.UnusableRow("empty_prompt", "the text has no token")
         segments = coded["token_type_ids"] if self._has_segments and second is not None else [()] * len(samples)
         return [
             Encoded(sample.row, 0, sample.id, tuple(tokens), tuple(kinds), bool(detail.overflowing))

@@ -4,7 +4,13 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+)
 
 from halluc_ray.errors import ModelError, SpecError
 from halluc_ray.models.checkpoints import label_names
@@ -78,6 +84,23 @@ def test_names_that_a_config_leaves_out_are_those_of_the_network(tmp_path, num_l
 def test_weights_that_are_not_there_are_not_invented(gpt2):
     with pytest.raises(ModelError, match=r"no weights for score\.weight"):
         classifier(gpt2)
+
+
+def test_a_decoder_with_a_head_classifies_by_its_last_token(gpt2, samples, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(gpt2)
+    tokenizer.save_pretrained(tmp_path)
+    torch.manual_seed(6)
+    network = GPT2ForSequenceClassification(
+        GPT2Config(vocab_size=len(tokenizer), n_positions=64, n_embd=32, n_layer=1, n_head=4)
+    )
+    torch.nn.init.normal_(network.score.weight, std=2.0)
+    network.save_pretrained(tmp_path)
+    rows = [*samples, Sample(len(samples), "empty", {"prompt": ""})]
+    table = generate(classifier(tmp_path), samples=rows, token_budget=4096).table
+    expected = plain_loop(tmp_path, TEXTS)
+    assert table["failure"].to_pylist() == [None] * len(TEXTS) + ["empty_prompt"]
+    assert table["text"].to_pylist()[:-1] == [label for label, _, _ in expected]
+    assert table["probability"].to_pylist()[:-1] == pytest.approx([p for _, p, _ in expected], abs=1e-5)
 
 
 def test_overflow_is_a_reason_not_a_label(bert, samples):
