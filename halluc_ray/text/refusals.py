@@ -28,6 +28,7 @@ _LEAD_EN = (
     r"|sorry|apologies|my\s+apologies|(?:i|we)\s+apologi[sz]e(?:\s+for\s+[^,.;!]{1,40})?"
     r"|unfortunately|regrettably|honestly|actually|well|hmm+|thank\s+you[^.!,]{0,60}(?=[.!,])"
     r"|(?:based\s+on|according\s+to|from|given|in)\s+(?:the|this|your)\s+[^,.;]{1,60}?(?=,|\s+(?:i|we|it|there)\b)"
+    r"|(?:as\s+of\s+my|without\s+(?:more|further|additional|any))\s+[^,.;]{1,60}?(?=,|\s+i\b)"
     r"|as\s+(?:an?\s+)?(?:ai|artificial\s+intelligence|(?:large\s+)?language\s+model)\b[^,.;]{0,60}?(?=,|\s+i\b))"
     r"[\s,.;:!—–-]*(?:but\s+|that\s+|however,?\s+)?)*+"
 )
@@ -53,6 +54,7 @@ _CORE_EN = (
     r"|(?:the|this|your)\s+(?:given\s+|provided\s+|above\s+)?(?:passage|text|context|document|article|paragraph|information|source|summary|question)\s+"
     r"(?:provided\s+|given\s+|above\s+)?(?:does\s+not|doesn['’]?t|did\s+not|didn['’]?t)\s+(?:explicitly\s+|specifically\s+|directly\s+)?"
     r"(?:mention|provide|contain|specify|say|state|include|give|indicate|answer|discuss)"
+    r"|the\s+answer\s+is\s+not\s+(?:in|given|stated|mentioned|provided|specified|available|found|contained)\b"
     r"|cannot\s+be\s+determined|no\s+(?:relevant\s+)?information\s+(?:is|was)\s+(?:provided|given|available)|who\s+knows\b)"
 )
 _ENGLISH = re.compile(rf"\A[\W_]*+{_LEAD_EN}{_CORE_EN}", re.IGNORECASE)
@@ -60,13 +62,13 @@ _ENGLISH = re.compile(rf"\A[\W_]*+{_LEAD_EN}{_CORE_EN}", re.IGNORECASE)
 _LEAD_ZH = (
     r"(?>(?:非常|很|十分|实在)?(?:抱歉|对不起|不好意思|遗憾)"
     r"|作为(?:一个|一名|一款)?(?:AI|人工智能|大?语言模型|智能助手)[^，,。；;]{0,20}?(?=[，,]|我|无法|不能)"
-    r"|根据[^，,。；;]{1,30}?(?=[，,]|我|无法|不能|没有)|目前|但|[，,。！!：:\s])*+"
+    r"|(?:对于|关于)?(?:这个|这一|此|该|你的|您的)问题|根据[^，,。；;]{1,30}?(?=[，,]|我|无法|不能|没有)|目前|但|[，,。！!：:\s])*+"
 )
 _CORE_ZH = (
     r"(?:(?:我们?|本人)?(?:也|真的|并|暂时|目前|还|确实)*(?:不知道|不清楚|不太清楚|不确定|不了解|无从得知|"
     r"(?:无法|不能|没办法|没法|不便)(?:准确|直接|为您|为你|给您|给你|给出|对此|就此|确切|具体|继续)*(?:地)?"
     r"(?:回答|提供|确定|判断|得知|知道|给出|答案|透露|评论|处理|协助|帮助|满足|获取|查询|讨论|完成|回应|做出)|"
-    r"(?:没有|缺乏|缺少)(?:足够|相关|任何|充分|具体|更多|这方面)*的?(?:信息|资料|数据|答案|依据|记录))"
+    r"(?:没有|缺乏|缺少)(?:足够|相关|任何|充分|具体|更多|这方面)*的?(?:信息|资料|数据|答案|依据|记录|个人观点|观点|看法|意见|情感|感情))"
     r"|(?:文中|文章|原文|上下文|材料|文本|文档|段落|题目|资料|新闻)(?:中|里|内容)?(?:并)?(?:没有|未|并未|没)(?:明确|具体|直接)*(?:提及|提到|说明|给出|提供|涉及)"
     r"|信息不足|无可奉告)"
 )

@@ -9,9 +9,34 @@ from halluc_ray.text.readings import read_yes_no
 from halluc_ray.text.refusals import is_refusal
 from halluc_ray.text.traces import blank_traces
 
-UNITS = ["sorry ", "I'm sorry, but ", "based on the a ", "in the ", "as an ai in the ", "well honestly ", "抱歉，但目前", "根据", "-",
-         "<think>", "</think>", "1,", "12,", "123,", "1.234", "1", "three hundred and ", "one and ", "a-", "三分之", "三", "一万",
-         "\n", "\n *", "I don't know, but I ", "point "]  # fmt: skip
+UNITS = [
+    "sorry ",
+    "I'm sorry, but ",
+    "based on the a ",
+    "in the ",
+    "as an ai in the ",
+    "well honestly ",
+    "抱歉，但目前",
+    "根据",
+    "-",
+    "<think>",
+    "</think>",
+    "1,",
+    "12,",
+    "123,",
+    "1.234",
+    "1",
+    "three hundred and ",
+    "one and ",
+    "a-",
+    "三分之",
+    "三",
+    "一万",
+    "\n",
+    "\n *",
+    "I don't know, but I ",
+    "point ",
+]
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -32,6 +32,12 @@ REFUSALS = [
     "<think>Is it Paris? Perhaps.</think>I don't know.",
     "I cannot answer this, but you can consult an encyclopedia.",
     "I'm sorry, but I can't help with that. However, I can help you with something else.",
+    "As of my knowledge cutoff, I don't have information on that.",
+    "Without more context I cannot answer.",
+    "The answer is not in the text.",
+    "作为AI，我没有个人观点。",
+    "这个问题我无法回答。",
+    "此问题无法回答。",
     "我不知道。",
     "抱歉，我无法回答这个问题。",
     "对不起，作为一个人工智能语言模型，我无法提供实时信息。",
@@ -46,8 +52,8 @@ ANSWERS = [
     "I don't know for sure but it is Paris.",
     "I'm not sure. I think it was the United States.",
     "As an AI, I can tell you that it is Paris.",
-    "As an AI language model, I don't have opinions, but I can give the definition. Demand is the "
-    "willingness and ability of consumers to buy a quantity of a good at a price, all else being equal, over a given period of time in a market.",
+    "As an AI language model, I don't have opinions, but I can give the definition. Demand is the quantity of a good "
+    "that buyers are willing and able to buy at each price, all else being equal, in a market over a given time.",
     "There is no scientific evidence that breastfeeding makes a child smarter.",
     "It was impossible for knights in full armour to mount without help.",
     "He said: I don't know.",
