@@ -151,7 +151,7 @@ def report(run: RunArgument, overrides: Overrides = None) -> None:
 @app.command()
 def samples(
     run: RunArgument,
-    where: Annotated[str | None, typer.Option(help="SQL condition on indicators and corpus columns.")] = None,
+    where: Annotated[str | None, typer.Option(help="SQL condition on outcomes, evidence and texts.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     overrides: Overrides = None,

@@ -15,7 +15,7 @@ def prepare_demo(folder: Path, *, limit: int) -> Path:
 
     Args:
         folder: where they go; the runs' output lies there too.
-        limit: questions to ask, chosen by hash of id.
+        limit: questions to ask, a fair mix of all relations.
 
     Returns:
         Path of the spec.
@@ -27,27 +27,28 @@ def prepare_demo(folder: Path, *, limit: int) -> Path:
     from halluc_ray.models.smollm2 import ensure_smollm2
 
     checkpoint = ensure_smollm2()
-    corpus = build_facts(folder / "corpus")
+    corpus = build_facts(folder / "corpus", limit=limit)
     spec = {
         "corpus": {
-            "uri": str(corpus.parquet_path.parent),
+            "uri": str(corpus.parquet_path),
             "columns": {"id": "id", "prompt": "question", "reference": "answers"},
             "cluster": "subject",
-            "limit": limit,
         },
         "systems": [
             {
                 "name": "smollm2-135m",
                 "kind": "causal-lm",
                 "checkpoint": str(checkpoint),
+                "template": "{prompt} Answer with the name only.",
                 "chat": True,
                 "max_input_tokens": 128,
-                "decoding": {"max_new_tokens": 24, "temperature": 0},
+                "decoding": {"max_new_tokens": 24, "temperature": 0, "stop": ["\n"]},
             }
         ],
         "indicators": [{"kind": "answer_mismatch", "mode": "contains"}],
-        "slices": ["relation", "lang"],
+        "slices": ["relation", "lang", ["lang", "relation"]],
         "output": str(folder),
+        "engine": {"shard_rows": 32},
     }
     path = folder / "demo.yaml"
     path.write_text(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), encoding="utf-8")
