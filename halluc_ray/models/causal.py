@@ -118,7 +118,7 @@ class CausalLM:
             torch.cuda.empty_cache()
 
     def _input_limit(self) -> int:
-        positions = longest_input(self._network.config, self._tokenizer)
+        positions = longest_input(self._network, self._tokenizer)
         room = positions - self._decoding.max_new_tokens
         if room < 2:
             raise SpecError(

@@ -50,7 +50,7 @@ class Encoder:
         self._network = load_network("sequence-classification", folder, dtype=dtype, attention=attention, device=device)
         self._device = device
         self._labels = _label_names(system, self._network.config)
-        self._limit = min(system.max_input_tokens, longest_input(self._network.config, self._tokenizer))
+        self._limit = min(system.max_input_tokens, longest_input(self._network, self._tokenizer))
         known = (
             getattr(self._network.config, "pad_token_id", None),
             self._tokenizer.pad_token_id,

@@ -77,8 +77,19 @@ def load_network(kind: str, folder: Path, *, dtype: str, attention: str, device:
     return network.eval().to(device)
 
 
-def longest_input(config: Any, tokenizer: Any) -> int:
+def longest_input(network: Any, tokenizer: Any) -> int:
     """Tokens that the network can take at most, by its position table and its tokenizer's own limit."""
+    config = network.config
     positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-    limits = [int(limit) for limit in (positions, tokenizer.model_max_length) if limit]
-    return min([_UNBOUNDED_TOKENS, *limits])
+    limits = [_UNBOUNDED_TOKENS, int(tokenizer.model_max_length)]
+    if positions:
+        limits.append(int(positions) - _reserved_positions(network))
+    return min(limits)
+
+
+def _reserved_positions(network: Any) -> int:
+    """Rows of the position table that no token uses: the RoBERTa family counts from its padding id + 1."""
+    for name, module in network.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return int(module.padding_idx) + 1
+    return 0
