@@ -71,7 +71,7 @@ def count_duplicates(batches: Iterable[pa.Table]) -> Duplicates:
     """Duplicates over tables of (system, id), with bounded memory."""
     with (
         tempfile.TemporaryDirectory(prefix="halluc-ray-ids-") as folder,
-        duckdb.connect(f"{folder}/ids.duckdb", config={"memory_limit": _MEMORY, "threads": 2}) as database,
+        duckdb.connect(config={"memory_limit": _MEMORY, "threads": 2, "temp_directory": folder}) as database,
     ):
         database.execute("CREATE TABLE units (system VARCHAR, id VARCHAR)")
         for batch in batches:

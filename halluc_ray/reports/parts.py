@@ -58,13 +58,18 @@ def read_commits(store: ObjectStore, stage: str, shards: Sequence[str]) -> list[
         return list(pool.map(lambda shard: protocol.read_commit(store, stage, shard), shards))
 
 
-def iter_parts(store: ObjectStore, stage: str, commits: Sequence[Commit], *, part: str = "") -> Iterator[bytes]:
-    """Bytes of one part of each commit, in order, read ahead by a bounded number of threads."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        window: deque[Future[bytes]] = deque()
+def iter_parts(
+    store: ObjectStore, stage: str, commits: Sequence[Commit], *, part: str = "", window: int = _WINDOW
+) -> Iterator[bytes]:
+    """Bytes of one part of each commit, in order, at most `window` of them read ahead."""
+    pool = ThreadPoolExecutor(min(window, _THREADS))
+    try:
+        ahead: deque[Future[bytes]] = deque()
         for commit in commits:
-            window.append(pool.submit(protocol.read_part, store, stage, commit, part))
-            if len(window) >= _WINDOW:
-                yield window.popleft().result()
-        while window:
-            yield window.popleft().result()
+            ahead.append(pool.submit(protocol.read_part, store, stage, commit, part))
+            if len(ahead) >= window:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from halluc_ray.errors import InputError
 from halluc_ray.records import OUTCOMES, Commit, Shard
@@ -75,9 +74,9 @@ class ShardRows:
     commit: Commit
     files: Mapping[str, CorpusFile]
 
-    def verdicts(self) -> pa.Table:
-        """The verdict columns of every unit."""
-        part = decode(read_part(self.store, self.system.count, self.commit))
+    def verdicts(self, data: bytes | None = None) -> pa.Table:
+        """The verdict columns of every unit; `data` is the part, where it was read before."""
+        part = decode(data or read_part(self.store, self.system.count, self.commit))
         if self.system.name is not None:
             names: pa.Array = pa.repeat(pa.scalar(self.system.name), len(part))
         else:
@@ -108,15 +107,16 @@ class ShardRows:
         return pa.table(columns)
 
     def texts(self, rows: pa.Array, positions: pa.Array) -> pa.Table:
-        """The text columns of some units: generated answers before recorded ones.
+        """The text columns of some units: the answer is the generated one, or the recorded one of a recorded system.
 
         Args:
             rows: each unit's corpus row, counted from the start of the shard.
             positions: each unit's position in the parts.
         """
         texts = self._corpus_texts(rows)
-        generated = self._part(self.system.generate, ("text",)).take(positions)["text"]
-        texts["response"] = pc.coalesce(generated, texts["response"])
+        if self.system.kind != "recorded":
+            generated = self._part(self.system.generate, ("text",)).take(positions)["text"]
+            texts["response"] = generated
         return pa.table(texts)
 
     def _part(self, stage: str, columns: Sequence[str]) -> pa.Table:

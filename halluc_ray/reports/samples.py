@@ -6,7 +6,7 @@ shard by shard and stops at the limit. Callers: `halluc-ray samples`, the Python
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import duckdb
 import pyarrow as pa
@@ -16,13 +16,14 @@ from sqlglot.errors import SqlglotError
 
 from halluc_ray.errors import SpecError
 from halluc_ray.records.runs import RunRecord
-from halluc_ray.reports.parts import read_count_commits
+from halluc_ray.reports.parts import iter_parts, read_count_commits
 from halluc_ray.reports.sample_rows import SampleColumns, ShardRows, all_positions, sample_columns
 from halluc_ray.storage.files import CorpusFile
 from halluc_ray.storage.store import ObjectStore
 
 _AT = "halluc_ray_position"
 _MEMORY = "1GB"
+_WINDOW = 8
 
 
 def samples(
@@ -48,19 +49,30 @@ def samples(
         RunIncomplete: shards are not committed.
     """
     columns = sample_columns(record)
-    commits = read_count_commits(store, record)
     used = _columns_used(where, columns)
     found: list[pa.Table] = []
     missing = limit
     with _locked_database() as database:
-        for system in record.systems:
-            for shard, commit in zip(record.shards(system), commits.by_stage[system.count], strict=True):
-                if missing <= 0:
-                    break
-                rows = ShardRows(store, record, system, shard, commit, sources)
-                found.append(_matching(database, rows, columns, where=where, used=used, limit=missing))
-                missing -= len(found[-1])
+        for rows, data in _shards(store, record, sources):
+            if missing <= 0:
+                break
+            matching = _matching(database, rows, columns, data=data, where=where, used=used, limit=missing)
+            if matching is not None:
+                found.append(matching)
+                missing -= len(matching)
     return pa.concat_tables(found) if found else pa.table({name: [] for name in columns.all})
+
+
+def _shards(
+    store: ObjectStore, record: RunRecord, sources: Mapping[str, CorpusFile]
+) -> Iterator[tuple[ShardRows, bytes]]:
+    """Every shard with the bytes of its verdicts, a few read ahead."""
+    commits = read_count_commits(store, record)
+    for system in record.systems:
+        markers = commits.by_stage[system.count]
+        parts = iter_parts(store, system.count, markers, window=_WINDOW)
+        for shard, marker, data in zip(record.shards(system), markers, parts, strict=True):
+            yield ShardRows(store, record, system, shard, marker, sources), data
 
 
 def _matching(
@@ -68,12 +80,13 @@ def _matching(
     rows: ShardRows,
     columns: SampleColumns,
     *,
+    data: bytes,
     where: str | None,
     used: frozenset[str],
     limit: int,
-) -> pa.Table:
+) -> pa.Table | None:
     """Units of one shard: the dear columns are read before filtering only if the condition names them."""
-    units = rows.verdicts()
+    units = rows.verdicts(data)
     everything = all_positions(units)
     visible = units
     if used & set(columns.evidence):
@@ -81,6 +94,8 @@ def _matching(
     if used & set(columns.texts):
         visible = _beside(visible, rows.texts(units["row"], everything))
     at = _positions(database, visible.append_column(_AT, everything), where=where, limit=limit, columns=columns)
+    if not len(at):
+        return None
     chosen = units.take(at)
     return _beside(_beside(chosen, rows.evidence(at)), rows.texts(chosen["row"], at))
 

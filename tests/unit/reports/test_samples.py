@@ -58,9 +58,17 @@ def test_limit_stops(run):
     assert find(run, None, limit=3)["id"].to_pylist() == ["a", "b", "c"]
 
 
-def test_generated_text_stands_before_the_recorded_one(run):
+def test_the_answer_of_a_model_is_what_it_generated(run):
     run.kind, run.names_from_column = "causal-lm", False
-    assert find(run, "id = 'a'")["response"].to_pylist() == ["Paris"]
+    record = run.publish()
+    table = samples(run.store, record, sources={}, where="response = 'Paris'")
+    assert table["id"].to_pylist() == ["a"]
+
+
+def test_nothing_found_is_an_empty_table_with_its_columns(run):
+    table = find(run, "id = 'nobody'")
+    assert len(table) == 0
+    assert {"system", "judged", "judged_span", "response"} <= set(table.column_names)
 
 
 @pytest.mark.parametrize("where", ["judgd = 'x'", "judged = ", "1) UNION SELECT 1 --", "id = 'a'; DROP TABLE x"])
