@@ -10,6 +10,8 @@ from transformers import (
     BertConfig,
     GPT2Config,
     GPT2ForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
 )
 
 from halluc_ray.errors import ModelError, SpecError
@@ -84,6 +86,20 @@ def test_names_that_a_config_leaves_out_are_those_of_the_network(tmp_path, num_l
 def test_weights_that_are_not_there_are_not_invented(gpt2):
     with pytest.raises(ModelError, match=r"no weights for score\.weight"):
         classifier(gpt2)
+
+
+def test_positions_that_roberta_reserves_are_not_used(bert, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+    tokenizer.save_pretrained(tmp_path)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
+        max_position_embeddings=40, pad_token_id=2,
+    )  # fmt: skip
+    RobertaForSequenceClassification(config).save_pretrained(tmp_path)
+    table = generate(classifier(tmp_path), samples=[Sample(0, "x", {"prompt": "word " * 90})], token_budget=99).table
+    assert table.select(["failure", "truncated", "num_prompt_tokens"]).to_pylist() == [
+        {"failure": None, "truncated": True, "num_prompt_tokens": 37}
+    ]
 
 
 def test_a_decoder_with_a_head_classifies_by_its_last_token(gpt2, samples, tmp_path):
