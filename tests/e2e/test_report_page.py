@@ -178,3 +178,14 @@ def test_text_has_enough_contrast(browser, small, scheme):
     )
     assert [(name, ratio) for name, ratio in ratios if ratio < 4.5] == []
     page.close()
+
+
+def test_on_a_phone_tables_are_still_tables_to_a_screen_reader(browser, small):
+    page = open_page(browser, small[1], width=390)
+    table = page.locator("#indicator-1").get_by_role("table").first
+    assert table.get_by_role("row").count() == 3
+    first = table.get_by_role("row").first
+    assert first.get_by_role("rowheader").count() == 1
+    assert first.get_by_role("cell").count() == 5
+    assert first.get_by_role("img").get_attribute("aria-label").count("%") == 3
+    page.close()
