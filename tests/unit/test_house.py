@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,13 +120,19 @@ except SystemExit:
     )
 
 
+def processor_seconds() -> float:
+    """Of the children so far: unlike the clock, it does not depend on who else uses the machine."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def test_help_loads_nothing_heavy_and_answers_at_once():
     assert "Exit codes" in run_main("--help")
     seconds = []
     for command in ("run", "plan", "status", "report", "samples", "schema", "demo"):
-        started = time.perf_counter()
+        before = processor_seconds()
         assert "Example" in run_main(command, "--help")
-        seconds.append(time.perf_counter() - started)
+        seconds.append(processor_seconds() - before)
     assert min(seconds) < 0.7
 
 
