@@ -1,4 +1,4 @@
-"""halluc_ray: how often does a fine-tuned language model state what is not so?
+"""How often a fine-tuned language model states what is not so.
 
 `evaluate(spec)` runs an evaluation on Ray and returns its report; `score(table, indicators)` judges
 recorded answers in memory, without Ray. Nothing heavy is imported before it is used.

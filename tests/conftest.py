@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,3 +65,13 @@ def ray_here(s3_server: ObjectServer) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def sentiment_checkpoint(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The classifier that the example fits on 8,000 rows: about a minute."""
+    folder = tmp_path_factory.mktemp("models") / "sentiment"
+    example = ROOT / "examples" / "train_sentiment.py"
+    command = [sys.executable, str(example), "--corpus", str(corpora / "sst2"), "--out", str(folder)]
+    subprocess.run(command, check=True, capture_output=True, timeout=280)
+    return folder

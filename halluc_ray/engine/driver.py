@@ -171,6 +171,7 @@ class Driver:
         if ref is actor.sitting:
             actor.seat, trouble = said
             self._seats.append(actor)
+            self._tally.message = ""
             if trouble is not None:
                 raise trouble
             return

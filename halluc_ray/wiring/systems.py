@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from halluc_ray.config import CausalSystem, ClassifierSystem, RecordedSystem, RunSpec, Store, System
+from halluc_ray.errors import SpecError
 from halluc_ray.models import numerics as numerics_of
 from halluc_ray.models import prompts
 from halluc_ray.models.checkpoint_cache import fetch_checkpoint
 from halluc_ray.models.checkpoint_sources import Source, open_source
-from halluc_ray.models.checkpoints import Checkpoint, inspect_checkpoint
+from halluc_ray.models.checkpoints import Checkpoint, inspect_checkpoint, label_names
 from halluc_ray.models.execution import Failure, Generated, generate
 from halluc_ray.models.loading import load_model
 from halluc_ray.models.numerics import Device
@@ -166,5 +167,10 @@ def _roles(system: CausalSystem | ClassifierSystem) -> frozenset[str]:
 def _labels(system: CausalSystem | ClassifierSystem, config: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(system, CausalSystem):
         return {}
-    labels = system.labels or {int(key): str(name) for key, name in config.get("id2label", {}).items()}
-    return {str(key): name for key, name in sorted(labels.items())}
+    known = label_names(config)
+    if system.labels and set(system.labels) != set(known):
+        raise SpecError(
+            f"systems[{system.name}].labels: names the ids {sorted(system.labels)}, "
+            f"the checkpoint has {sorted(known)}; name each of them once"
+        )
+    return {str(key): name for key, name in sorted((system.labels or known).items())}

@@ -1,0 +1,73 @@
+"""A fitted classifier through Ray on real sentiment, held to a plain transformers loop."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from halluc_ray.config import RunSpec
+from halluc_ray.evaluation import Evaluation, evaluate, find_samples
+
+NUM_ROWS = 6_735
+
+
+@pytest.fixture(scope="module")
+def evaluated(
+    corpora: Path, sentiment_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory, ray_here: None
+) -> Evaluation:
+    corpus = {
+        "uri": str(corpora / "sst2"),
+        "columns": {"id": "id", "prompt": "text", "reference": "reference"},
+        "where": "split = 'dev'",
+    }
+    return evaluate(
+        RunSpec.model_validate(
+            {
+                "corpus": corpus,
+                "systems": [
+                    {"kind": "sequence-classification", "name": "sentiment", "checkpoint": str(sentiment_checkpoint)}
+                ],
+                "indicators": [{"kind": "label_mismatch"}],
+                "output": str(tmp_path_factory.mktemp("classifier")),
+            }
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def plain_predictions(corpora: Path, sentiment_checkpoint: Path) -> dict[str, str]:
+    """Id -> label, from a loop with nothing of ours in it."""
+    table = pq.read_table(corpora / "sst2" / "part-000.parquet", filters=[("split", "=", "dev")])
+    tokenizer = AutoTokenizer.from_pretrained(sentiment_checkpoint)
+    model = AutoModelForSequenceClassification.from_pretrained(sentiment_checkpoint).eval()
+    texts, labels = table["text"].to_pylist(), []
+    with torch.inference_mode():
+        for start in range(0, len(texts), 16):
+            batch = tokenizer(texts[start : start + 16], padding=True, truncation=True, return_tensors="pt")
+            labels += [model.config.id2label[k] for k in model(**batch).logits.argmax(-1).tolist()]
+    return dict(zip(table["id"].to_pylist(), labels, strict=True))
+
+
+def test_accuracy_is_that_of_a_fitted_classifier(evaluated: Evaluation) -> None:
+    rate = next(r for r in evaluated.report["rates"] if not r["slice"])
+    assert rate["rows"] == NUM_ROWS
+    assert rate["hallucinated"] + rate["supported"] == NUM_ROWS
+    assert 1 - rate["rate"] >= 0.78
+
+
+def test_predictions_are_those_of_a_plain_loop(evaluated: Evaluation, plain_predictions: dict[str, str]) -> None:
+    found = find_samples(evaluated.run_uri, where=None, limit=NUM_ROWS + 1)
+    ours = dict(zip(found["id"].to_pylist(), found["response"].to_pylist(), strict=True))
+    assert ours == plain_predictions
+
+
+def test_the_rate_is_a_count_of_the_predictions(
+    evaluated: Evaluation, plain_predictions: dict[str, str], corpora: Path
+) -> None:
+    table = pq.read_table(corpora / "sst2" / "part-000.parquet", filters=[("split", "=", "dev")])
+    truth = dict(zip(table["id"].to_pylist(), table["reference"].cast(pa.string()).to_pylist(), strict=True))
+    wrong = sum(plain_predictions[key] != {"0": "negative", "1": "positive"}[truth[key]] for key in truth)
+    assert next(r for r in evaluated.report["rates"] if not r["slice"])["hallucinated"] == wrong
