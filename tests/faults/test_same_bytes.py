@@ -28,9 +28,7 @@ StartDrive = Callable[[dict[str, object]], Drive]
 
 
 @pytest.fixture(scope="session")
-def undisturbed(
-    many_shards: Path, tmp_path_factory: pytest.TempPathFactory, ray_head: object
-) -> dict[str, bytes]:
+def undisturbed(many_shards: Path, tmp_path_factory: pytest.TempPathFactory, ray_head: object) -> dict[str, bytes]:
     """Reports of a run with one actor that nothing disturbs."""
     folder = tmp_path_factory.mktemp("undisturbed")
     spec = spec_of(many_shards, str(folder / "out"))
