@@ -195,7 +195,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--output", help="Where corpus, spec and runs are written.")] = Path(
         "out/demo"
     ),
-    limit: Annotated[int, typer.Option(min=1, help="Questions to ask.")] = 240,
+    limit: Annotated[int, typer.Option(min=1, help="Questions to ask.")] = 600,
 ) -> None:
     """Ask a small real language model facts, and report how often it is wrong.
 

@@ -46,9 +46,9 @@ def prepare_demo(folder: Path, *, limit: int) -> Path:
             }
         ],
         "indicators": [{"kind": "answer_mismatch", "mode": "contains"}],
-        "slices": ["relation", "lang", ["lang", "relation"]],
+        "slices": [["lang", "relation"], "relation", "lang"],
         "output": str(folder),
-        "engine": {"shard_rows": 32},
+        "engine": {"shard_rows": 50},
     }
     path = folder / "demo.yaml"
     path.write_text(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), encoding="utf-8")
