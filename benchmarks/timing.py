@@ -9,14 +9,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 
 _LIMIT_S = 3_600
 
 
 def seconds_beyond_start(spec: dict[str, Any], folder: Path) -> float:
-    """Wall time of a fresh run of all rows less that of a fresh run of ten, in seconds."""
-    few = {**spec, "corpus": {**spec["corpus"], "limit": 10}}
+    """Wall time of a fresh run of all rows less that of a fresh run of ten of them, in seconds."""
+    file = sorted(Path(spec["corpus"]["uri"]).glob("*.parquet"))[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pq.ParquetFile(file).read_row_group(0).slice(0, 10), folder / "ten.parquet")
+    few = {**spec, "corpus": {**spec["corpus"], "uri": str(folder / "ten.parquet")}}
     return run_s(spec, folder / "all") - run_s(few, folder / "few")
 
 
