@@ -102,20 +102,13 @@ def _device(engine: Engine, nodes: list[dict[str, float]], *, gpus: bool) -> Dev
         return engine.device
     if gpus:
         return "cuda"
-    if not _is_embedded() and not any(node.get("CPU", 0) >= engine.cpus_per_actor for node in _workers(nodes)):
+    room = any(node.get("CPU", 0) >= engine.cpus_per_actor for node in nodes)
+    if not _is_embedded() and (_autoscales() or not room):
         raise SpecError(
-            "engine.device: auto; the cluster shows a head without GPU and no worker yet, so the device can't be known "
-            "(workers may start from zero); set engine.device, and engine.accelerator for GPUs"
+            "engine.device: auto; the cluster shows no GPU now and may add nodes of other kinds, so the device can't be "
+            "known; set engine.device, and engine.accelerator for GPUs"
         )
     return "cpu"
-
-
-def _workers(nodes: list[dict[str, float]]) -> list[dict[str, float]]:
-    """Nodes that may hold actors: all of a cluster of one, all but the head of a larger or scaling one."""
-    head_only = len(nodes) == 1 and "node:__internal_head__" in nodes[0]
-    if head_only and not _autoscales():
-        return nodes
-    return [node for node in nodes if "node:__internal_head__" not in node]
 
 
 def _autoscales() -> bool:

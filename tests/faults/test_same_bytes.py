@@ -22,6 +22,7 @@ from tests.faults.conftest import (
     spec_of,
     stored,
 )
+from tests.ray_head import RayHead
 
 SEEDS = range(5)
 StartDrive = Callable[[dict[str, object]], Drive]
@@ -142,3 +143,19 @@ def test_a_driver_killed_over_s3_resumes(
     assert before.items() <= stored(store).items()
     assert set(parts_by_shard(store).values()) == {1}
     assert reports(output, s3_server.endpoint) == undisturbed
+
+
+def test_two_drivers_at_once_take_turns(
+    undisturbed: dict[str, bytes], many_shards: Path, tmp_path: Path, ray_head: RayHead
+) -> None:
+    output = str(tmp_path / "out")
+    drives = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        drives.append(Drive(spec_of(many_shards, output), tmp_path / name, ray_head).start())
+    said = [drive.end() for drive in drives]
+    store = open_store(output)
+    assert sum("nothing to compute" in text.lower() for text in said) <= 1
+    assert set(parts_by_shard(store).values()) == {1}
+    assert not [info.key for info in store.list("stages/") if "heartbeat" in info.key]
+    assert reports(output) == undisturbed
