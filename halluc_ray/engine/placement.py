@@ -105,8 +105,8 @@ def _device(engine: Engine, nodes: list[dict[str, float]], *, gpus: bool) -> Dev
     room = any(node.get("CPU", 0) >= engine.cpus_per_actor for node in nodes)
     if not _is_embedded() and (_autoscales() or not room):
         raise SpecError(
-            "engine.device: auto; the cluster shows no GPU now and may add nodes of other kinds, so the device can't be "
-            "known; set engine.device, and engine.accelerator for GPUs"
+            "engine.device: auto; the cluster shows no GPU now and may add nodes of other kinds, so the "
+            "device can't be known; set engine.device, and engine.accelerator for GPUs"
         )
     return "cpu"
 
