@@ -58,6 +58,7 @@ _ALLOWED: dict[str, tuple[str, Accepts]] = {
             _is_text(kind)
             or _is_code(kind)
             or (_is_list(kind) and (_is_text(kind.value_type) or _is_code(kind.value_type)))
+            or (_is_list(kind) and pa.types.is_null(kind.value_type))
         ),
     ),
     "verdict": ("booleans, integers or text", lambda kind: _is_text(kind) or _is_code(kind)),
@@ -148,7 +149,8 @@ def to_answers(array: pa.Array) -> Texts:
         return Texts(_wrap(texts.values), texts.undecodable)
     lists = array.cast(pa.large_list(array.type.value_type))
     flat = to_texts(pc.list_flatten(lists))
-    parent = pc.list_parent_indices(lists).to_numpy()
+    lengths = pc.list_value_length(lists).fill_null(0).to_numpy()
+    parent = np.repeat(np.arange(len(array)), lengths)
     bad = np.zeros(len(array), dtype=bool)
     bad[parent[flat.undecodable.to_numpy(zero_copy_only=False)]] = True
     kept = flat.values.is_valid().to_numpy(zero_copy_only=False) & ~bad[parent]
@@ -158,6 +160,19 @@ def to_answers(array: pa.Array) -> Texts:
         pa.array(offsets), flat.values.filter(pa.array(kept)), mask=pa.array(sizes == 0) if len(array) else None
     )
     return Texts(packed, pa.array(bad))
+
+
+def without_views(kind: pa.DataType) -> pa.DataType:
+    """The type as Arrow's kernels take it: string and binary views, alone or in lists, become plain."""
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_list(kind) and without_views(kind.value_type) != kind.value_type:
+        return pa.list_(without_views(kind.value_type))
+    if pa.types.is_large_list(kind) and without_views(kind.value_type) != kind.value_type:
+        return pa.large_list(without_views(kind.value_type))
+    return kind
 
 
 def _wrap(values: pa.Array) -> pa.Array:

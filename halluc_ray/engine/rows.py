@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from halluc_ray.config import Corpus
-from halluc_ray.engine.roles import Texts, to_answers, to_texts
+from halluc_ray.engine.roles import Texts, to_answers, to_texts, without_views
 from halluc_ray.engine.selection import Selection, select
 from halluc_ray.errors import BadRow, InputError
 from halluc_ray.records import Shard, ShardSource
@@ -154,7 +154,7 @@ class RowReader:
 
     def _nothing(self, source: ShardSource, columns: Collection[str]) -> pa.Table:
         schema = self._parquet(source.file).schema_arrow
-        return pa.schema([schema.field(name) for name in sorted(columns)]).empty_table()
+        return _plain_schema(pa.schema([schema.field(name) for name in sorted(columns)])).empty_table()
 
     def _decode(self, source: ShardSource, names: tuple[str, ...]) -> pa.Table:
         parquet = self._parquet(source.file)
@@ -163,7 +163,8 @@ class RowReader:
             rows = sum(parquet.metadata.row_group(g).num_rows for g in groups)
             return pa.table({_NO_COLUMN: pa.nulls(rows)})
         try:
-            return parquet.read_row_groups(groups, columns=list(names))
+            table = parquet.read_row_groups(groups, columns=list(names))
+            return table.cast(_plain_schema(table.schema))
         except (pa.ArrowException, OSError) as error:
             raise self._locate(source, names, error) from error
 
@@ -191,6 +192,10 @@ class RowReader:
         if source.group_stop > source.group_start + 1:
             groups = f"row groups {source.group_start}-{source.group_stop - 1}"
         return f"{self._files[source.file].uri}: {groups}, rows {source.row_start}-{source.row_stop - 1}"
+
+
+def _plain_schema(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([field.with_type(without_views(field.type)) for field in schema])
 
 
 def _role(role: str, array: pa.Array) -> Texts:
