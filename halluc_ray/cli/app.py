@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from halluc_ray.cli.exits import DONE, TOO_MANY_FAILED, exits, report_unexpected, resumable
-from halluc_ray.cli.reading import read_spec, read_target
+from halluc_ray.evaluation.reading import read_spec, read_target
 
 if TYPE_CHECKING:
     from halluc_ray.config import RunSpec

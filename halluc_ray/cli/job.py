@@ -24,7 +24,7 @@ USAGE = "usage: python -m jobs.evaluate SPEC [--set KEY=VALUE]..."
 def evaluate_in_job(arguments: Sequence[str]) -> int:
     """Run `SPEC [--set KEY=VALUE]...`; returns the exit code of `halluc-ray run`."""
     from halluc_ray.cli.app import run_spec
-    from halluc_ray.cli.reading import read_spec
+    from halluc_ray.evaluation.reading import read_spec
 
     location, *rest = arguments or [""]
     if not location or location.startswith("-") or len(rest) % 2 or set(rest[::2]) - {"--set"}:

@@ -2,7 +2,7 @@
 
 from halluc_ray.config.digest import canonical_json, digest
 from halluc_ray.config.expression import Condition, parse_condition
-from halluc_ray.config.load import load_spec, spec_digest
+from halluc_ray.config.load import load_spec, spec_digest, spec_from
 from halluc_ray.config.spec import (
     CausalSystem,
     ClassifierSystem,
@@ -37,4 +37,5 @@ __all__ = [
     "load_spec",
     "parse_condition",
     "spec_digest",
+    "spec_from",
 ]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -40,9 +41,22 @@ def load_spec(text: str, *, source: str, overrides: Sequence[str] = ()) -> RunSp
     places: dict[Path, str] = {path: f"line {line}" for path, line in document.lines.items() if path}
     for override in overrides:
         places[_apply(data, override)] = "--set"
+    return _validated(data, source=source, places=places)
+
+
+def spec_from(content: Mapping[str, Any], *, source: str = "the mapping") -> RunSpec:
+    """The spec that a mapping says, as YAML would; paths may be `pathlib` ones.
+
+    Raises:
+        SpecError: every problem on a line of its own: key path, value, what is allowed.
+    """
+    return _validated(dict(content), source=source, places={})
+
+
+def _validated(data: dict[Any, Any], *, source: str, places: Mapping[Path, str]) -> RunSpec:
     data = _texts_as_keys(data)
     try:
-        spec = RunSpec.model_validate_json(json.dumps(data), strict=True)
+        spec = RunSpec.model_validate_json(json.dumps(data, default=os.fspath), strict=True)
     except ValidationError as error:
         found = error.errors(include_url=False)
         problems = describe(found, data=data, schema=RunSpec.model_json_schema(), places=places)

@@ -71,6 +71,8 @@ def group(slice_position: int, systems: pa.Array, columns: Sequence[pa.Array]) -
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 

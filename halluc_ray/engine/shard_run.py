@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from halluc_ray.config.expression import parse_condition
 from halluc_ray.engine import counting
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
+from halluc_ray.engine.roles import to_texts
 from halluc_ray.engine.rows import RowReader, ShardRows
 from halluc_ray.engine.scoring import batch_of, decide, score_units
 from halluc_ray.engine.selection import holds
@@ -173,7 +174,8 @@ class ShardRunner:
         return builder.build()
 
     def _clusters(self, units: Units, column: str) -> pa.Array:
-        return pc.coalesce(units.column(RAW + column, recorded=True).cast(pa.string()), units.per_unit(units.rows.ids))
+        texts = to_texts(units.column(RAW + column, recorded=True)).values
+        return pc.coalesce(texts, units.per_unit(units.rows.ids))
 
     def _publish(
         self, stage: str, task: ShardTask, tables: Mapping[str, pa.Table], notes: Mapping[str, int | str] | None = None

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pydantic import ValidationError
 
-from halluc_ray.config import IndicatorSpec, RunSpec
-from halluc_ray.config.load import load_spec
+from halluc_ray.config import IndicatorSpec, RunSpec, spec_from
+from halluc_ray.config.problems import describe
 from halluc_ray.engine.roles import ROLE_NEEDS, ColumnUse, to_answers, to_texts
 from halluc_ray.engine.units import RAW
 from halluc_ray.errors import SpecError
+from halluc_ray.evaluation.reading import read_spec
+from halluc_ray.evaluation.running import OnProgress
 from halluc_ray.evaluation.running import evaluate as run
 from halluc_ray.indicators.protocol import ScoringBatch
 from halluc_ray.records import OUTCOMES
@@ -23,29 +26,30 @@ from halluc_ray.reports import Report
 from halluc_ray.wiring.indicators import wire_indicators
 
 
-def evaluate(spec: RunSpec | Mapping[str, Any] | str | Path) -> Report:
+def evaluate(spec: RunSpec | Mapping[str, Any] | str | Path, *, on_progress: OnProgress | None = None) -> Report:
     """Run what is missing of a spec and return its report.
 
     Args:
-        spec: a spec, its content as a mapping, or the path of its YAML.
+        spec: a spec, its content as a mapping, or the path or s3:// URI of its YAML.
+        on_progress: told how far it is, several times a second; `print` will do.
 
     Raises:
         HallucRayError: see `errors`.
     """
     if isinstance(spec, str | Path):
-        spec = load_spec(Path(spec).read_text(), source=str(spec))
+        spec = read_spec(str(spec))
     if not isinstance(spec, RunSpec):
-        spec = RunSpec.model_validate(spec)
-    return run(spec).result
+        spec = spec_from(spec)
+    return run(spec, on_progress=on_progress).result
 
 
 def score(
-    table: pa.Table, indicators: Sequence[Mapping[str, Any]], *, columns: Mapping[str, str] | None = None
+    table: pa.Table | Any, indicators: Sequence[Mapping[str, Any]], *, columns: Mapping[str, str] | None = None
 ) -> pa.Table:
     """Judge recorded answers in memory, without Ray.
 
     Args:
-        table: one row per answer.
+        table: one row per answer; a pandas or polars DataFrame will do.
         indicators: as in a spec: `{"kind": "answer_mismatch", "mode": "exact"}`.
         columns: role -> column; by default each role is the column of its name.
 
@@ -59,7 +63,8 @@ def score(
     >>> score(rows, [{"kind": "answer_mismatch"}])["answer_mismatch"].to_pylist()
     ['supported', 'hallucinated']
     """
-    wired = wire_indicators([IndicatorSpec.model_validate(entry) for entry in indicators])
+    table = pa.table(table)
+    wired = wire_indicators([_entry(entry, position) for position, entry in enumerate(indicators)])
     columns = columns or {role: role for role in ROLE_NEEDS if role in table.column_names}
     labels = pa.array([outcome.label for outcome in OUTCOMES])
     needed = frozenset[str]().union(*(each.indicator.columns for each in wired))
@@ -69,6 +74,15 @@ def score(
         outcomes = each.indicator.decide(scores.score, scores.state)
         table = table.append_column(each.name, labels.take(pa.array(outcomes)))
     return table
+
+
+def _entry(entry: Mapping[str, Any], position: int) -> IndicatorSpec:
+    try:
+        return IndicatorSpec.model_validate(entry)
+    except ValidationError as error:
+        found, shape = error.errors(include_url=False), IndicatorSpec.model_json_schema()
+        lines = describe(found, data=entry, schema=shape, places={})
+        raise SpecError("\n".join(f"indicators[{position}].{line}" for line in lines)) from None
 
 
 def _column(table: pa.Table, name: str, columns: Mapping[str, str]) -> pa.Array:

@@ -43,12 +43,15 @@ def plain_predictions(corpora: Path, sentiment_checkpoint: Path) -> dict[str, st
     table = pq.read_table(corpora / "sst2" / "part-000.parquet", filters=[("split", "=", "dev")])
     tokenizer = AutoTokenizer.from_pretrained(sentiment_checkpoint)
     model = AutoModelForSequenceClassification.from_pretrained(sentiment_checkpoint).eval()
-    texts, labels = table["text"].to_pylist(), []
+    rows = sorted(table.select(["id", "text"]).to_pylist(), key=lambda row: len(row["text"]))
+    labels: dict[str, str] = {}
     with torch.inference_mode():
-        for start in range(0, len(texts), 16):
-            batch = tokenizer(texts[start : start + 16], padding=True, truncation=True, return_tensors="pt")
-            labels += [model.config.id2label[k] for k in model(**batch).logits.argmax(-1).tolist()]
-    return dict(zip(table["id"].to_pylist(), labels, strict=True))
+        for start in range(0, len(rows), 16):
+            batch = rows[start : start + 16]
+            tokens = tokenizer([row["text"] for row in batch], padding=True, truncation=True, return_tensors="pt")
+            found = model(**tokens).logits.argmax(-1).tolist()
+            labels |= {row["id"]: model.config.id2label[k] for row, k in zip(batch, found, strict=True)}
+    return labels
 
 
 def test_accuracy_is_that_of_a_fitted_classifier(evaluated: Evaluation) -> None:

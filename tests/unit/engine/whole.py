@@ -39,9 +39,9 @@ def answers(rows: range) -> dict[str, Any]:
     }
 
 
-def spec_of(corpus: Path | str, output: Path | str, **changes: Any) -> dict[str, Any]:
+def spec_of(uri: Path | str, output: Path | str, **changes: Any) -> dict[str, Any]:
     return {
-        "corpus": {"uri": str(corpus), "columns": COLUMNS, **changes.pop("corpus", {})},
+        "corpus": {"uri": str(uri), "columns": COLUMNS, **changes.pop("corpus", {})},
         "systems": [{"kind": "recorded", "name": "clerk"}],
         "indicators": [{"kind": "answer_mismatch"}],
         "output": str(output),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from halluc_ray.cli.reading import read_spec, read_target
 from halluc_ray.config import RunSpec
 from halluc_ray.errors import SpecError
+from halluc_ray.evaluation.reading import read_spec, read_target
 
 SPEC = "corpus: {uri: c}\nsystems: [{kind: recorded, name: human}]\nindicators: [{kind: recorded_label, column: x}]\n"
 

@@ -1,7 +1,7 @@
 """From what a user names to a spec or a run: local files and s3:// objects.
 
 SPEC is a path or URI of a YAML file. RUN is a run's URI (`./out/runs/<id>`), or a SPEC, whose last
-run is found by the spec's digest.
+run is found by the spec's digest. Called by the command line and the Python face.
 """
 
 from __future__ import annotations
