@@ -16,7 +16,6 @@ import typer
 from rich.console import Console
 
 from halluc_ray.cli.exits import DONE, TOO_MANY_FAILED, exits, report_unexpected, resumable
-from halluc_ray.evaluation.reading import read_spec, read_target
 
 if TYPE_CHECKING:
     from halluc_ray.config import RunSpec
@@ -93,6 +92,8 @@ def run(spec: SpecArgument, overrides: Overrides = None) -> None:
     halluc-ray run s3://evals/specs/nightly.yaml
     """
     with exits():
+        from halluc_ray.evaluation.reading import read_spec
+
         raise typer.Exit(run_spec(read_spec(spec, overrides=overrides or ())))
 
 
@@ -107,9 +108,10 @@ def plan(spec: SpecArgument, overrides: Overrides = None) -> None:
     from halluc_ray.cli.tables import print_plan
 
     with exits():
-        read = read_spec(spec, overrides=overrides or ())
         from halluc_ray.evaluation import prepare
+        from halluc_ray.evaluation.reading import read_spec
 
+        read = read_spec(spec, overrides=overrides or ())
         print_plan(_console(), prepare(read))
 
 
@@ -126,9 +128,10 @@ def status(run: RunArgument, overrides: Overrides = None) -> None:
     from halluc_ray.cli.progress import progress_line
 
     with exits():
-        target = read_target(run, overrides=overrides or ())
         from halluc_ray.evaluation import status as status_of
+        from halluc_ray.evaluation.reading import read_target
 
+        target = read_target(run, overrides=overrides or ())
         progress = status_of(target)
         typer.echo(f"{progress.run_id}  {progress_line(progress)}")
 
@@ -142,9 +145,10 @@ def report(run: RunArgument, overrides: Overrides = None) -> None:
     halluc-ray report ./out/runs/1f0c…
     """
     with exits():
-        target = read_target(run, overrides=overrides or ())
         from halluc_ray.evaluation import rebuild_report
+        from halluc_ray.evaluation.reading import read_target
 
+        target = read_target(run, overrides=overrides or ())
         raise typer.Exit(_printed(rebuild_report(target)))
 
 
@@ -163,10 +167,11 @@ def samples(
     halluc-ray samples nightly.yaml --where "answer_mismatch = 'hallucinated'" --limit 5
     """
     with exits():
-        target = read_target(run, overrides=overrides or ())
         from halluc_ray.cli.tables import print_samples
         from halluc_ray.evaluation import find_samples
+        from halluc_ray.evaluation.reading import read_target
 
+        target = read_target(run, overrides=overrides or ())
         rows = find_samples(target, where=where, limit=limit)
         if not as_json:
             print_samples(_console(), rows)
@@ -207,6 +212,7 @@ def demo(
     """
     with exits():
         from halluc_ray.cli.demo import prepare_demo
+        from halluc_ray.evaluation.reading import read_spec
 
         spec_path = prepare_demo(folder, limit=limit)
         typer.echo(f"Spec    {spec_path}  (the same as: halluc-ray run {spec_path})")
