@@ -180,7 +180,10 @@ def _record(
             for wired in indicators
         ),
         slices=spec.slice_columns(),
-        summaries=tuple(SummaryRecord(name=s.name, column=s.column, where=s.where) for s in spec.summaries),
+        summaries=tuple(
+            SummaryRecord(name=s.name, column=s.column, where=parse_condition(s.where).text if s.where else None)
+            for s in spec.summaries
+        ),
         shard_sets=tuple(
             tuple(
                 (s.key, position[s.source.file], s.source.group_start, s.source.group_stop, *_range(s)) for s in shards

@@ -78,7 +78,7 @@ def _without_undecodable(indicator: Indicator, units: Units, scored: dict[str, p
     for role in sorted(indicator.columns & units.rows.undecodable.keys()):
         bad = units.rows.undecodable[role]
         if bad.any():
-            mask = units.per_unit(pa.array(bad))
+            mask = pc.and_(units.per_unit(pa.array(bad)), units.failure.is_null())
             why = pc.if_else(mask, f"undecodable_{role}", _plain(scored["reason"])).dictionary_encode()
             state = pc.if_else(mask, pa.scalar(int(Outcome.FAILED), pa.uint8()), scored["state"])
             scored = {**scored, "state": state, "reason": why}

@@ -81,7 +81,8 @@ class ShardRunner:
                 raw.add(system.resolved.name_from)
         for stage, indicator in zip(system.scores, self._indicators, strict=True):
             if stage.name in missing and (system.recorded or not indicator.recorded_only):
-                roles |= {name for name in indicator.columns if not name.startswith(RAW)}
+                read = {name for name in indicator.columns if not name.startswith(RAW)}
+                roles |= read if system.recorded else read - {"response"}
                 raw |= {name.removeprefix(RAW) for name in indicator.columns if name.startswith(RAW)}
         if system.count.name in missing:
             raw |= {column for entry in spec.slice_columns() for column in entry}

@@ -54,7 +54,8 @@ def _generate(resolved: ResolvedSystem, spec: RunSpec) -> Stage:
 
 def _score(wired: WiredIndicator, generate: Stage, resolved: ResolvedSystem, spec: RunSpec) -> Stage:
     mapped = spec.corpus.columns.mapped()
-    roles = sorted(name for name in wired.indicator.columns if not name.startswith(RAW))
+    generated = {"response"} if resolved.checkpoint else set()
+    roles = sorted(name for name in wired.indicator.columns - generated if not name.startswith(RAW))
     covers: dict[str, Any] = {
         "indicator": wired.indicator.kind,
         "semantics_version": wired.indicator.semantics_version,
