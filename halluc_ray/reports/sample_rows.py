@@ -35,7 +35,8 @@ class SampleColumns:
     Attributes:
         verdicts: `file`, `row`, `draw`, `system`, `id`, `failure`, and per indicator its outcome.
         evidence: per indicator `<name>_reason`, `_span`, `_span_start`, `_span_stop`, `_against`.
-        texts: `prompt`, `context`, `reference`, `response`, `label`; null where not mapped.
+        texts: `prompt`, `context`, `reference`, `response`, `label`, null where not mapped; then the
+            corpus columns of the run's slices, as text.
         outcome_of: indicator name -> its outcome column.
     """
 
@@ -56,7 +57,9 @@ def sample_columns(record: RunRecord) -> SampleColumns:
     taken = {*fixed, *_TEXT_ROLES}
     outcome_of = {i.name: f"{i.name}_outcome" if i.name in taken else i.name for i in record.indicators}
     evidence = tuple(f"{i.name}_{field}" for i in record.indicators for field in _EVIDENCE)
-    return SampleColumns(fixed + tuple(outcome_of.values()), evidence, _TEXT_ROLES, outcome_of)
+    named = {*taken, *outcome_of.values(), *evidence}
+    sliced = tuple(dict.fromkeys(c for entry in record.slices for c in entry if c not in named))
+    return SampleColumns(fixed + tuple(outcome_of.values()), evidence, _TEXT_ROLES + sliced, outcome_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +128,14 @@ class ShardRows:
 
     def _corpus_texts(self, rows: pa.Array) -> dict[str, pa.ChunkedArray]:
         file = self.files.get(self.shard.source.file)
-        mapped = {role: c for role, c in self.record.corpus.columns.items() if role in _TEXT_ROLES and file is not None}
+        wanted = sample_columns(self.record).texts
+        columns = {name: name for name in wanted} | dict.fromkeys(_TEXT_ROLES) | self.record.corpus.columns
+        mapped = {name: column for name in wanted if (column := columns[name]) is not None}
         nothing = pa.chunked_array([pa.nulls(len(rows), pa.string())])
-        texts = dict.fromkeys(_TEXT_ROLES, nothing)
+        texts = dict.fromkeys(wanted, nothing)
         if file is not None and mapped:
             found = _read_rows(file, self.shard, columns=sorted(set(mapped.values()))).take(rows)
-            texts |= {role: as_text(found[column]) for role, column in mapped.items()}
+            texts |= {name: as_text(found[column]) for name, column in mapped.items()}
         return texts
 
 

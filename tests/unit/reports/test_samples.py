@@ -38,6 +38,7 @@ def corpus_of(run):
         ("judged_against = '罗马'", "e"),
         ("response LIKE 'P%' AND reference = response", "a"),
         ("system = 'n'", "b"),
+        ("lang = '中文'", "b"),
         ("failure IS NOT NULL", "d"),
         ("length(response) > 100", ""),
         ("prompt ILIKE '%france%' OR id = 'e'", "ae"),
