@@ -53,6 +53,7 @@ class Ledger:
         self._given_up: dict[TaskKey, Exception] = {}
         self._durations: deque[float] = deque(maxlen=64)
         self._last_group: dict[str, tuple[str, int]] = {}
+        self._queues: dict[str, list[TaskKey]] = {}  # actor -> what it holds, in the order it works on it
 
     @property
     def open(self) -> bool:
@@ -110,13 +111,20 @@ class Ledger:
 
     def _lease(self, key: TaskKey, actor: str, now: float) -> None:
         self._states[key].holders[actor] = now
+        self._queues.setdefault(actor, []).append(key)
         self._running.add(key)
         self._last_group[actor] = self._states[key].task.group
 
+    def _release(self, key: TaskKey, actor: str) -> float | None:
+        """End a lease; when it began, or None where there was none."""
+        began = self._states[key].holders.pop(actor, None)
+        if began is not None:
+            self._queues[actor].remove(key)
+        return began
+
     def finish(self, key: TaskKey, actor: str, now: float) -> bool:
         """Record success; False where the task was done already and the report is stale."""
-        state = self._states[key]
-        began = state.holders.pop(actor, None)
+        began = self._release(key, actor)
         if key in self._done:
             return False
         if began is not None:
@@ -131,7 +139,7 @@ class Ledger:
     def fail(self, key: TaskKey, actor: str, error: Exception, *, infra: bool, now: float) -> None:
         """Record a failure: another try later, or the end of the task."""
         state = self._states[key]
-        state.holders.pop(actor, None)
+        self._release(key, actor)
         if key in self._done or key in self._given_up:
             return
         if infra:
@@ -149,12 +157,28 @@ class Ledger:
             self._waiting.append(key)
 
     def lose(self, actor: str, error: Exception, now: float) -> list[TaskKey]:
-        """An actor went away: its tasks fail on the INFRA budget. Returns them."""
-        held = [key for key, state in self._states.items() if actor in state.holders]
-        for key in held:
-            self.fail(key, actor, error, infra=True, now=now)
+        """An actor went away. Returns what it held: the task that it worked on fails on the INFRA budget.
+
+        Those that waited behind it go back uncharged, so that a shard that kills its actors takes
+        no other down with it.
+        """
+        held = list(self._queues.get(actor, ()))
+        for position, key in enumerate(held):
+            if position == 0:
+                self.fail(key, actor, error, infra=True, now=now)
+            else:
+                self._return(key, actor)
+        self._queues.pop(actor, None)
         self._last_group.pop(actor, None)
         return held
+
+    def _return(self, key: TaskKey, actor: str) -> None:
+        self._release(key, actor)
+        if key in self._done or key in self._given_up or self._states[key].holders:
+            return
+        self._running.discard(key)
+        if key not in self._waiting:
+            self._waiting.appendleft(key)
 
     def overdue(self, now: float, *, factor: float = 1.0) -> list[tuple[TaskKey, str]]:
         """(task, actor) of leases that outlived `factor` times the limit."""
