@@ -20,13 +20,23 @@ from halluc_ray.engine.placement import Placement
 from halluc_ray.engine.plan import Plan
 from halluc_ray.engine.tally import Tally
 from halluc_ray.engine.worker import Seat, Worker
-from halluc_ray.errors import BadRow, HallucRayError, InputChanged, NumericsMismatch, SpecError, WorkerLost
+from halluc_ray.errors import (
+    BadRow,
+    HallucRayError,
+    InputChanged,
+    ModelError,
+    NumericsMismatch,
+    SpecError,
+    WorkerLost,
+)
 
 QUEUE_DEPTH = 2
 TICK_S = 0.2
 SIT_S = 900.0
-MAX_STARTS = 20
 DRAIN_S = 20.0
+MAX_LOST_IN_A_ROW = 20
+"""Actors lost without a task done in between: then no more are started."""
+
 _FATAL = (InputChanged, BadRow, SpecError)
 """What stops the run at once: no other shard can do better."""
 
@@ -91,6 +101,8 @@ class Driver:
         self._actors: dict[str, _Actor] = {}
         self._seats: list[_Actor] = []
         self._starts = 0
+        self._lost_in_a_row = 0
+        self._last_loss: Exception | None = None
         self._start_after = 0.0
         self._seconds: dict[str, float] = {}
 
@@ -122,10 +134,11 @@ class Driver:
         """Keep as many actors as there is work for."""
         now = time.monotonic()
         while len(self._actors) < self._num_actors and now >= self._start_after:
-            if self._starts >= self._num_actors + MAX_STARTS:
+            if self._lost_in_a_row >= MAX_LOST_IN_A_ROW:
                 if not self._actors:
                     raise WorkerLost(
-                        f"{self._starts} actors were started and none stayed; look at the Ray logs of the nodes"
+                        f"{self._lost_in_a_row} actors were lost one after another, and no shard was done in between; "
+                        f"the last: {self._last_loss}; look at the Ray logs of the nodes"
                     )
                 return
             name = f"actor-{self._starts}"
@@ -169,11 +182,15 @@ class Driver:
             self._settle(actor, actor.tasks.pop(ref, None), WorkerLost(f"{actor.name}: {error}"))
             return
         if ref is actor.sitting:
-            actor.seat, trouble = said
+            seat, trouble = said
+            if trouble is not None:
+                if not _may_pass(trouble):
+                    raise trouble
+                self._lose(actor, trouble)
+                return
+            actor.seat = seat
             self._seats.append(actor)
             self._tally.message = ""
-            if trouble is not None:
-                raise trouble
             return
         self._settle(actor, actor.tasks.pop(ref), said.error, said)
 
@@ -186,6 +203,7 @@ class Driver:
         elif error is None and report is not None:
             if self._ledger.finish(task.key, actor.name, now):
                 actor.done += 1
+                self._lost_in_a_row = 0
                 self._tally.finish(task, report)
                 for phase, seconds in report.seconds.items():
                     self._seconds[phase] = self._seconds.get(phase, 0.0) + seconds
@@ -194,18 +212,23 @@ class Driver:
             self._lose(actor, error)
             if not self._num_actors:
                 raise error
+        elif isinstance(error, WorkerLost):
+            self._lose(actor, error)
         elif error is not None:
             if isinstance(error, _FATAL):
                 raise error
-            infra = isinstance(error, HallucRayError) and error.retryable
-            self._ledger.fail(task.key, actor.name, error, infra=infra, now=now)
+            self._ledger.fail(task.key, actor.name, error, infra=_may_pass(error), now=now)
+            if isinstance(error, ModelError) and not error.retryable and task.key in self._ledger.given_up:
+                raise error
 
     def _lose(self, actor: _Actor, error: Exception) -> None:
         self._actors.pop(actor.name, None)
         ray.kill(actor.handle)
         now = time.monotonic()
         self._ledger.lose(actor.name, error, now)
-        self._start_after = now + min(30.0, 0.5 * 2 ** min(self._starts - len(self._actors), 6))
+        self._last_loss = error
+        self._lost_in_a_row += 1
+        self._start_after = now + min(30.0, 0.5 * 2 ** min(self._lost_in_a_row, 6))
 
     def _mind_leases(self) -> None:
         now = time.monotonic()
@@ -223,3 +246,8 @@ class Driver:
         refs = [ref for actor in self._actors.values() for ref in list(actor.tasks)[:1]]
         if refs:
             ray.wait(refs, num_returns=len(refs), timeout=DRAIN_S)
+
+
+def _may_pass(error: Exception) -> bool:
+    """The same work may succeed later, or elsewhere."""
+    return isinstance(error, HallucRayError) and error.retryable
