@@ -1,7 +1,7 @@
 """Run a plan on Ray: hand tasks to actors, hear what became of them, replace what dies.
 
-Sees counts, never rows. The store is the truth: before anything is computed again, its commits are
-looked at. Every wait is bounded. Called by `evaluation`.
+Sees counts, never rows. The store is the truth: a task that is tried again finds there what an earlier
+try committed. Every wait is bounded. Called by `evaluation`.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class ShardRunner:
         self, system: SystemPlan, task: ShardTask, rows: ShardRows
     ) -> tuple[pa.Table, Mapping[str, int | str]]:
         stage = system.generate.name
-        if stage not in task.missing:
+        if stage not in task.missing or (not system.recorded and self._stands(stage, task)):
             return self._read(stage, task), {}
         reasons = rows.failures(system.resolved.roles)
         if self._context.spec.corpus.on_bad_row == "stop":
@@ -189,6 +189,11 @@ class ShardRunner:
             if standing.parts[""] == hashlib.sha256(parts[""]).hexdigest():
                 return tables[""]
             return parquet.decode(commits.read_part(self._store, stage, standing))
+
+    def _stands(self, stage: str, task: ShardTask) -> bool:
+        """Somebody committed it since the task was made: an earlier try that failed later on, or another actor."""
+        with self._timed("read"):
+            return commits.is_committed(self._store, stage, task.shard.key)
 
     def _read(self, stage: str, task: ShardTask) -> pa.Table:
         with self._timed("read"):

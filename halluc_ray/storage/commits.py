@@ -39,6 +39,11 @@ def committed(store: ObjectStore, stage: str) -> frozenset[str]:
     return frozenset(info.key[len(prefix) :].removesuffix(".json") for info in store.list(prefix))
 
 
+def is_committed(store: ObjectStore, stage: str, shard: str) -> bool:
+    """Whether one shard of the stage is committed."""
+    return store.info(keys.commit_key(stage, shard)) is not None
+
+
 def publish(
     store: ObjectStore,
     stage: str,
