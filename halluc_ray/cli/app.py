@@ -174,7 +174,7 @@ def samples(
         target = read_target(run, overrides=overrides or ())
         rows = find_samples(target, where=where, limit=limit)
         if not as_json:
-            print_samples(_console(), rows)
+            print_samples(_console(), rows, limit=limit)
             return
         for row in rows.to_pylist():
             typer.echo(json.dumps(row, ensure_ascii=False, default=str))

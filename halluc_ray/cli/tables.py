@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _MAX_CELLS = 30
 _MAX_CHARACTERS = 160
+_PLACE = frozenset({"file", "row", "draw"})
+_OFFSETS = ("_span_start", "_span_stop")
+_TEXTS_FIRST = ("system", "id", "prompt", "context", "reference", "response")
 
 
 def print_evaluation(console: Console, done: Evaluation) -> None:
@@ -26,20 +29,25 @@ def print_evaluation(console: Console, done: Evaluation) -> None:
     report = done.report
     rates: list[Mapping[str, Any]] = report["rates"]
     console.print(_rate_table("Hallucination rate", [rate for rate in rates if not rate["slice"]]))
-    sliced = next((tuple(rate["slice"]) for rate in rates if rate["slice"]), None)
-    if sliced is not None:
-        cells = [rate for rate in rates if tuple(rate["slice"]) == sliced]
-        console.print(_rate_table(f"By {', '.join(sliced)}", cells[:_MAX_CELLS]))
+    slices = list(dict.fromkeys(tuple(rate["slice"]) for rate in rates if rate["slice"]))
+    if slices:
+        cells = _by_cell([rate for rate in rates if tuple(rate["slice"]) == slices[0]])
+        console.print()
+        console.print(_rate_table(f"By {', '.join(slices[0])}", cells[:_MAX_CELLS]))
         if len(cells) > _MAX_CELLS:
             console.print(f"{len(cells) - _MAX_CELLS} more cells are in the report.")
+    if others := slices[1:]:
+        console.print(f"Also in the report: by {'; by '.join(', '.join(names) for names in others)}.")
+    console.print()
     for warning in report.get("warnings", ()):
         console.print(Text(f"note: {warning}", style="yellow"))
     if not done.shards_computed:
-        console.print(f"Nothing to compute: all {done.shards:,} shards were committed before.")
+        which = "the one shard was" if done.shards == 1 else f"all {done.shards:,} shards were"
+        console.print(f"Nothing to compute: {which} committed before.")
     else:
         before = done.shards - done.shards_computed
         kept = f"; {before:,} were committed before" if before else ""
-        console.print(f"{done.shards_computed:,} of {done.shards:,} shards computed{kept}.")
+        console.print(f"{done.shards_computed:,} of {_counted(done.shards, 'shard')} computed{kept}.")
     console.print(Text(f"Run     {done.run_uri}\nReport  {done.report_html_uri}"), soft_wrap=True)
 
 
@@ -55,25 +63,38 @@ def print_plan(console: Console, planned: Planned) -> None:
         names = (stage.system, stage.stage.split("-")[0], stage.what)
         table.add_row(*(Text(name) for name in names), *(f"{number:,}" for number in numbers))
     console.print(table)
-    console.print(
-        f"{planned.files:,} files, {planned.corpus_rows:,} rows; read amplification {planned.read_amplification:.2f}"
-    )
+    corpus = f"{_counted(planned.files, 'file')}, {_counted(planned.corpus_rows, 'row')}"
+    console.print(f"{corpus}; read amplification {planned.read_amplification:.2f}")
     for note in planned.notes:
         console.print(Text(f"note: {note}", style="yellow"))
     console.print(Text(f"Run     {planned.run_uri}"), soft_wrap=True)
 
 
-def print_samples(console: Console, rows: pa.Table) -> None:
-    """One block per row: names and values, long texts cut."""
-    for position, row in enumerate(rows.to_pylist()):
-        if position:
-            console.print()
+def print_samples(console: Console, rows: pa.Table, *, limit: int) -> None:
+    """One block per row: where it is, texts, then outcomes with their evidence; long texts cut."""
+    names = [name for name in rows.column_names if not name.endswith(_OFFSETS) and name not in _PLACE]
+    shown = [name for name in _TEXTS_FIRST if name in names] + [name for name in names if name not in _TEXTS_FIRST]
+    for row in rows.to_pylist():
+        console.print(Text(f"row {row['row']:,} of file {row['file'][:12]}, draw {row['draw']}", style="dim"))
         table = Table.grid(padding=(0, 2))
-        for name, value in row.items():
-            if value is not None:
-                table.add_row(Text(name, style="bold"), Text(_shortened(str(value))))
+        for name in shown:
+            if row[name] is not None:
+                table.add_row(Text(name, style="bold"), Text(_shortened(str(row[name]))))
         console.print(table)
-    console.print(f"{rows.num_rows} rows" if rows.num_rows != 1 else "1 row")
+        console.print()
+    more = "; there may be more: raise --limit" if rows.num_rows == limit else ""
+    console.print(f"{_counted(rows.num_rows, 'row')}{more}")
+
+
+def _by_cell(rates: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Cell by cell, so that the systems to compare stand below each other."""
+    cells = [tuple(rate["slice"].values()) for rate in rates]
+    place = {cell: position for position, cell in reversed(list(enumerate(cells)))}
+    return sorted(rates, key=lambda rate: (place[tuple(rate["slice"].values())], rate["indicator"]))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _rate_table(title: str, rates: Sequence[Mapping[str, Any]]) -> Table:

@@ -1,0 +1,54 @@
+"""What is printed at the end of a run and for samples, as text."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from halluc_ray.cli.tables import print_evaluation, print_samples
+from halluc_ray.evaluation import Evaluation
+from halluc_ray.records.counts import merge
+from halluc_ray.reports import build_report
+from halluc_ray.reports.duplicates import NO_DUPLICATES
+from halluc_ray.reports.reduce import combine
+from halluc_ray.storage import open_store
+from tests.unit.reports.handmade import Handmade, Row, Verdict
+
+
+@pytest.fixture
+def console():
+    return Console(file=io.StringIO(), width=120)
+
+
+def test_samples_show_texts_before_outcomes_and_no_offsets(console):
+    row = {"file": "8afc01166e9f43909d67", "row": 17, "draw": 0, "system": "tuned", "id": "q8"}
+    row |= {"mismatch": "hallucinated", "mismatch_span": "Rome", "mismatch_span_start": 0, "response": "Rome"}
+    print_samples(console, pa.Table.from_pylist([row]), limit=1)
+    lines = console.file.getvalue().splitlines()
+    assert [line.split()[0] for line in lines if line][:-1] == [
+        "row",
+        "system",
+        "id",
+        "response",
+        "mismatch",
+        "mismatch_span",
+    ]
+    assert lines[0] == "row 17 of file 8afc01166e9f, draw 0"
+    assert lines[-1] == "1 row; there may be more: raise --limit"
+
+
+def test_systems_to_compare_stand_below_each_other(console, tmp_path):
+    cells = [("b", "en"), ("a", "zh"), ("a", "en"), ("b", "zh")]
+    rows = [Row(id="1", verdicts=(Verdict("supported"),), model=model, lang=lang) for model, lang in cells]
+    run = Handmade(open_store(str(tmp_path / "out")), tmp_path, rows, slices=(("lang",), ("lang", "model")))
+    counts = combine(run.record(), [merge([run.counts(rows, with_left_out=True)])])
+    report = build_report(run.record(), counts, run_id="r", duplicates=NO_DUPLICATES)
+    print_evaluation(console, Evaluation("r", "out/runs/r", report, shards=1, shards_computed=0))
+    text = console.file.getvalue()
+    assert re.findall(r"^ (en|zh) +(a|b) ", text, re.MULTILINE) == [("en", "a"), ("en", "b"), ("zh", "a"), ("zh", "b")]
+    assert "Also in the report: by lang, model." in text
+    assert "Nothing to compute: the one shard was committed before." in text
