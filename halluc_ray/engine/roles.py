@@ -162,19 +162,6 @@ def to_answers(array: pa.Array) -> Texts:
     return Texts(packed, pa.array(bad))
 
 
-def without_views(kind: pa.DataType) -> pa.DataType:
-    """The type as Arrow's kernels take it: string and binary views, alone or in lists, become plain."""
-    if pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_binary_view(kind):
-        return pa.binary()
-    if pa.types.is_list(kind) and without_views(kind.value_type) != kind.value_type:
-        return pa.list_(without_views(kind.value_type))
-    if pa.types.is_large_list(kind) and without_views(kind.value_type) != kind.value_type:
-        return pa.large_list(without_views(kind.value_type))
-    return kind
-
-
 def _wrap(values: pa.Array) -> pa.Array:
     valid = values.is_valid().to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(valid)]).astype(np.int32)

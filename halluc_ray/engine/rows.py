@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from halluc_ray.config import Corpus
-from halluc_ray.engine.roles import Texts, to_answers, to_texts, without_views
+from halluc_ray.engine.roles import Texts, to_answers, to_texts
 from halluc_ray.engine.selection import Selection, select
 from halluc_ray.errors import BadRow, InputError
 from halluc_ray.records import Shard, ShardSource
-from halluc_ray.storage.corpus_parquet import open_parquet
+from halluc_ray.storage.corpus_parquet import open_parquet, plain_schema
 from halluc_ray.storage.files import CorpusFile, verify_unchanged
 
 _NAMED_ROWS = 5
@@ -154,7 +154,7 @@ class RowReader:
 
     def _nothing(self, source: ShardSource, columns: Collection[str]) -> pa.Table:
         schema = self._parquet(source.file).schema_arrow
-        return _plain_schema(pa.schema([schema.field(name) for name in sorted(columns)])).empty_table()
+        return plain_schema(pa.schema([schema.field(name) for name in sorted(columns)])).empty_table()
 
     def _decode(self, source: ShardSource, names: tuple[str, ...]) -> pa.Table:
         parquet = self._parquet(source.file)
@@ -164,7 +164,7 @@ class RowReader:
             return pa.table({_NO_COLUMN: pa.nulls(rows)})
         try:
             table = parquet.read_row_groups(groups, columns=list(names))
-            return table.cast(_plain_schema(table.schema))
+            return table.cast(plain_schema(table.schema))
         except (pa.ArrowException, OSError) as error:
             raise self._locate(source, names, error) from error
 
@@ -192,10 +192,6 @@ class RowReader:
         if source.group_stop > source.group_start + 1:
             groups = f"row groups {source.group_start}-{source.group_stop - 1}"
         return f"{self._files[source.file].uri}: {groups}, rows {source.row_start}-{source.row_stop - 1}"
-
-
-def _plain_schema(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([field.with_type(without_views(field.type)) for field in schema])
 
 
 def _role(role: str, array: pa.Array) -> Texts:
