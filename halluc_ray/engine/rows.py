@@ -97,7 +97,7 @@ class RowReader:
         """Selected rows with every mapped role among `columns`, and the raw columns themselves.
 
         Raises:
-            InputError: bytes that can't be decoded, with file, row group and column.
+            InputError: bytes of the planned file that can't be decoded, with file, row group and column.
             InputChanged: the file is not the one that was planned.
         """
         source = shard.source
@@ -166,6 +166,7 @@ class RowReader:
             table = parquet.read_row_groups(groups, columns=list(names))
             return table.cast(plain_schema(table.schema))
         except (pa.ArrowException, OSError) as error:
+            verify_unchanged(self._files[source.file])
             raise self._locate(source, names, error) from error
 
     def _locate(self, source: ShardSource, names: tuple[str, ...], error: Exception) -> InputError:

@@ -130,6 +130,16 @@ def test_a_file_that_changes_stops_the_reader(reader, tmp_path):
         rows.read(shards(parquet, 100)[0], columns={"a"})
 
 
+def test_a_file_overwritten_in_place_is_changed_and_not_damaged(reader, tmp_path):
+    rows, parquet = reader(id="id")
+    first, second = shards(parquet, 5)[:2]
+    rows.read(first, columns={"a"})
+    with (tmp_path / "corpus.parquet").open("r+b") as file:
+        file.write(b"PAR1" + b"\xff" * 4_000)
+    with pytest.raises(InputChanged):
+        rows.read(second, columns={"a"})
+
+
 def test_rows_left_out_by_where_keep_their_offsets(reader):
     rows, parquet = reader(where="a >= 30 AND a < 70", id="id")
     found = [rows.read(shard, columns={"a"}) for shard in shards(parquet, 5)]
