@@ -25,6 +25,8 @@ from halluc_ray.storage.store import ObjectStore
 _TEXT_ROLES = ("prompt", "context", "reference", "response", "label")
 _EVIDENCE = ("reason", "span", "span_start", "span_stop", "against")
 _ANY_OF = " | "
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+_ONE_BY_ONE = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
 _LABELS = pa.array([outcome.label for outcome in OUTCOMES])
 
 
@@ -158,15 +160,16 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return as_text(column.cast(kind.value_type))
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        values = [None if v is None else _ANY_OF.join(str(x) for x in v if x is not None) for v in column.to_pylist()]
+    if any(is_kind(kind) for is_kind in _LISTS):
+        values = [None if v is None else _ANY_OF.join(_word(x) for x in v if x is not None) for v in column.to_pylist()]
         return pa.chunked_array([pa.array(values, pa.string())])
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        decoded = [None if v is None else v.decode("utf-8", errors="replace") for v in column.to_pylist()]
-        return pa.chunked_array([pa.array(decoded, pa.string())])
-    if pa.types.is_nested(kind):
-        return pa.chunked_array([pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())])
+    if any(is_kind(kind) for is_kind in _ONE_BY_ONE):
+        return pa.chunked_array([pa.array([None if v is None else _word(v) for v in column.to_pylist()], pa.string())])
     return column.cast(pa.string())
+
+
+def _word(value: object) -> str:
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def all_positions(table: pa.Table) -> pa.Array:

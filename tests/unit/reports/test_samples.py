@@ -1,6 +1,8 @@
+import pyarrow as pa
 import pytest
 
 from halluc_ray.errors import SpecError
+from halluc_ray.reports.sample_rows import as_text
 from halluc_ray.reports.samples import samples
 from halluc_ray.reports.worked import worked_samples
 from halluc_ray.storage import open_store
@@ -111,3 +113,18 @@ def test_worked_samples_show_each_outcome_with_its_evidence_marked(run):
     assert found[0].outcome == "hallucinated"
     marked = next(sample for sample in found if sample.id == "e")
     assert (marked.before, marked.marked, marked.after) == ("", "巴黎", "。")
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        (pa.array([b"ab", b"\xff\xff", None], pa.binary(2)), ["ab", "\ufffd\ufffd", None]),
+        (pa.array([b"ab", b"\xff"], pa.large_binary()), ["ab", "\ufffd"]),
+        (pa.array([[b"Rome", None, b"Roma"], None]), ["Rome | Roma", None]),
+        (pa.array([["a", "b"]], pa.list_(pa.string(), 2)), ["a | b"]),
+        (pa.array(["x", None]).dictionary_encode(), ["x", None]),
+        (pa.array([None]), [None]),
+    ],
+)
+def test_any_column_is_shown_as_text(column, shown):
+    assert as_text(pa.chunked_array([column])).to_pylist() == shown
