@@ -78,6 +78,12 @@ class Decoding(Section):
             raise ValueError("samples > 1 with temperature 0 gives the same answer again; set a temperature")
         return self
 
+    @model_validator(mode="after")
+    def _nucleus_is_sampled_from(self) -> Decoding:
+        if self.top_p < 1 and self.temperature == 0:
+            raise ValueError(f"top_p: {self.top_p} has no effect at temperature 0, which is greedy; set a temperature")
+        return self
+
 
 class CausalSystem(Section):
     """A decoder-only language model (GPT, Llama families)."""
@@ -92,6 +98,14 @@ class CausalSystem(Section):
     chat: bool = Field(default=False, description="Wrap the prompt in the tokenizer's chat template.")
     max_input_tokens: int = Field(default=1024, gt=0)
     decoding: Decoding = Decoding()
+
+    @model_validator(mode="after")
+    def _system_turn_is_used(self) -> CausalSystem:
+        if self.system_prompt is not None and not self.chat:
+            raise ValueError(
+                "system_prompt has no effect without a chat template; set chat: true, or put it in template"
+            )
+        return self
 
 
 class ClassifierSystem(Section):
@@ -167,6 +181,16 @@ class Engine(Section):
     tokens_per_batch: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
     shard_rows: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
     bitwise: bool = True
+
+    @model_validator(mode="after")
+    def _gpus_can_be_had(self) -> Engine:
+        if self.gpus_per_actor > 1 and self.gpus_per_actor != int(self.gpus_per_actor):
+            raise ValueError(
+                f"gpus_per_actor: {self.gpus_per_actor} is no share of one GPU and no whole number of them"
+            )
+        if self.device == "cuda" and self.gpus_per_actor == 0:
+            raise ValueError("gpus_per_actor: 0 gives a cuda actor no GPU; set a share of one, or device: cpu")
+        return self
 
 
 class Store(Section):
