@@ -37,7 +37,7 @@ def exits() -> Iterator[None]:
         code = exit_code(error)
         typer.echo(f"error: {error}", err=True)
         if code == INCOMPLETE and not isinstance(error, RunIncomplete):
-            typer.echo("Incomplete: the same command resumes.", err=True)
+            typer.echo("What was committed stays; the same command goes on.", err=True)
         raise typer.Exit(code) from error
 
 

@@ -23,16 +23,15 @@ def check_create_only(store: ObjectStore) -> None:
         StoreError: the store would let two attempts commit the same shard.
     """
     key = keys.probe_key(secrets.token_hex(8))
-    try:
-        created = store.put_new(key, _FIRST)
-        created_again = store.put_new(key, _SECOND)
-        if not created or created_again or store.read(key) != _FIRST:
-            raise StoreError(
-                f"{store.uri}: this store ignores If-None-Match, so two attempts could commit one shard; "
-                "use one with conditional writes (AWS S3, and what docs/storage.md lists) or a local folder"
-            )
-    finally:
-        store.delete(key)
+    created = store.put_new(key, _FIRST)
+    created_again = store.put_new(key, _SECOND)
+    honoured = created and not created_again and store.read(key) == _FIRST
+    store.delete(key)
+    if not honoured:
+        raise StoreError(
+            f"{store.uri}: this store ignores If-None-Match, so two attempts could commit one shard; "
+            "use one with conditional writes (AWS S3, and what docs/storage.md lists) or a local folder"
+        )
 
 
 def check_ranges(store: ObjectStore) -> None:

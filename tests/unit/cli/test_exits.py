@@ -30,7 +30,7 @@ def test_an_error_is_a_message_and_a_code(capsys):
         raise errors.StoreUnavailable("s3://b did not answer")
     assert stop.value.exit_code == 4
     shown = capsys.readouterr()
-    assert shown.err == "error: s3://b did not answer\nIncomplete: the same command resumes.\n"
+    assert shown.err == "error: s3://b did not answer\nWhat was committed stays; the same command goes on.\n"
     assert shown.out == ""
 
 
