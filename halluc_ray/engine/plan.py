@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from halluc_ray.config import RunSpec, digest
 from halluc_ray.config.expression import Condition, parse_condition
@@ -21,11 +22,13 @@ from halluc_ray.engine.selection import HASH_SPAN, Selection, hash_texts, sample
 from halluc_ray.engine.shards import SHARD_ROWS, cut, shard_of
 from halluc_ray.engine.stages import plan_system
 from halluc_ray.engine.units import RAW
-from halluc_ray.errors import SpecError
+from halluc_ray.errors import InputError, SpecError
+from halluc_ray.indicators.protocol import ScoringBatch
 from halluc_ray.models.numerics import Device
 from halluc_ray.records import Shard
 from halluc_ray.records.runs import CorpusRecord, FileRecord, IndicatorRecord, RunRecord, SummaryRecord, SystemRecord
 from halluc_ray.records.schemas import SCHEMA_VERSION
+from halluc_ray.storage.corpus_parquet import without_views
 from halluc_ray.wiring.indicators import WiredIndicator, wire_indicators
 from halluc_ray.wiring.systems import ResolvedSystem, resolve_system
 
@@ -81,6 +84,7 @@ def build_plan(spec: RunSpec, *, device: Device, accelerator: str | None = None)
         if name.startswith(RAW)
     ]
     check_columns(files, list(column_uses(spec, raw)), conditions)
+    _check_stored_columns(files, indicators)
     resolved = [resolve_system(s, spec, device=device, accelerator=accelerator) for s in spec.systems]
     _check_roles(spec, resolved, indicators)
     selection = _selection(spec, files, where)
@@ -97,6 +101,21 @@ def build_plan(spec: RunSpec, *, device: Device, accelerator: str | None = None)
 
 def _shard_rows(spec: RunSpec, kind: str) -> int:
     return SHARD_ROWS[kind] if spec.engine.shard_rows == "auto" else spec.engine.shard_rows
+
+
+def _check_stored_columns(files: Sequence[PlannedFile], indicators: Sequence[WiredIndicator]) -> None:
+    """Have indicators that read corpus columns as they are score no rows of each file's types."""
+    for k, wired in enumerate(indicators):
+        names = wired.indicator.columns
+        if not all(name.startswith(RAW) for name in names):
+            continue
+        for planned in files:
+            kinds = {name: planned.schema.field(name.removeprefix(RAW)).type for name in names}
+            nothing = {name: pa.array([], without_views(kind)) for name, kind in kinds.items()}
+            try:
+                wired.indicator.score(ScoringBatch(nothing))
+            except InputError as problem:
+                raise SpecError(f"indicators[{k}] ({wired.name}): {problem}, in {planned.file.uri}") from None
 
 
 def _check_roles(spec: RunSpec, systems: Sequence[ResolvedSystem], indicators: Sequence[WiredIndicator]) -> None:

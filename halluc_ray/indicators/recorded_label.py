@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from halluc_ray.errors import InputError
 from halluc_ray.indicators.protocol import Codes, IndicatorOptions, Scores, ScoringBatch, decide_at
 from halluc_ray.indicators.tables import coded, flat, whole_column
 from halluc_ray.records.outcomes import Outcome
@@ -66,8 +67,15 @@ class RecordedLabel:
         return "label" if self.options.column is None else f"column:{self.options.column}"
 
     def score(self, batch: ScoringBatch) -> Scores:
-        """1.0 where the label says hallucinated, 0.0 where it says not."""
+        """1.0 where the label says hallucinated, 0.0 where it says not.
+
+        Raises:
+            InputError: the column holds lists or structs.
+        """
         stored = flat(batch.columns[self._column])
+        if pa.types.is_nested(stored.type):
+            name = self.options.column or "label"
+            raise InputError(f"column {name!r} is {stored.type}; recorded_label needs booleans, numbers or text")
         meaning = _meaning(stored)
         state = np.select(
             [meaning == _UNREADABLE, meaning == _NULL],

@@ -159,6 +159,22 @@ def test_wrong_types_are_refused_before_anything_starts(
         run()
 
 
+@pytest.mark.parametrize(
+    ("indicator", "said"),
+    [
+        ({"kind": "recorded_score", "column": "answer", "below": 0.5}, r"'answer' is string.*numeric.*a\.parquet"),
+        ({"kind": "recorded_score", "column": "score", "below": 0.5, "valid": "answer"}, r"'answer' is string.*valid"),
+        ({"kind": "recorded_label", "column": "tags"}, r"'tags' is list.*recorded_label"),
+    ],
+)
+def test_columns_that_an_indicator_can_not_read_are_refused_before_anything_starts(
+    corpus: Path, run: Run, indicator: dict[str, Any], said: str
+) -> None:
+    write(corpus, answer=["yes"] * 2, score=[0.1, 0.9], tags=[["a"], ["b"]])
+    with pytest.raises(SpecError, match=rf"indicators\[0\].*{said}"):
+        run(indicators=[indicator])
+
+
 def test_a_column_that_one_file_lacks(corpus: Path, run: Run) -> None:
     write(corpus, answer=["yes"])
     pq.write_table(pa.table({"id": ["x"], "question": ["?"], "truth": ["yes"], "answr": ["yes"]}), corpus / "z.parquet")
