@@ -18,6 +18,9 @@ _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
 _BUCKET = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 _ALLOWED = "a path (./out, /data/out), file:///data/out or s3://bucket/prefix"
 
+_MAX_PATH_BYTES = 4096
+_MAX_NAME_BYTES = 255
+
 
 @dataclass(frozen=True, slots=True)
 class LocalPlace:
@@ -47,7 +50,7 @@ def parse_uri(uri: str) -> LocalPlace | S3Place:
         raise SpecError(f"{uri!r} names no place; write {_ALLOWED}")
     scheme = _SCHEME.match(uri)
     if scheme is None:
-        return LocalPlace(Path(os.path.normpath(Path(uri).expanduser().absolute())))
+        return LocalPlace(_absolute(uri))
     match scheme.group(1).lower():
         case "file":
             return _local(uri)
@@ -57,6 +60,19 @@ def parse_uri(uri: str) -> LocalPlace | S3Place:
             near = difflib.get_close_matches(other, ["s3", "file"], n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}://?" if near else ""
             raise SpecError(f"{uri!r}: no store for scheme {other!r}; write {_ALLOWED}{hint}")
+
+
+def _absolute(path: str) -> Path:
+    try:
+        found = Path(os.path.normpath(Path(path).expanduser().absolute()))
+    except RuntimeError as error:  # pathlib's way to say that there is no such user
+        raise SpecError(f"{path!r}: whose home folder `~` means is not known; write the whole path") from error
+    if len(os.fsencode(found)) >= _MAX_PATH_BYTES or any(len(os.fsencode(p)) > _MAX_NAME_BYTES for p in found.parts):
+        raise SpecError(
+            f"{path[:60]!r}...: a path has at most {_MAX_PATH_BYTES - 1} bytes and a name in it at most "
+            f"{_MAX_NAME_BYTES}; write a shorter one"
+        )
+    return found
 
 
 def _local(uri: str) -> LocalPlace:

@@ -44,6 +44,9 @@ def test_local_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("file://host/x", "names the host 'host'"),
         ("  ", "names no place"),
         ("a\0b", "names no place"),
+        ("a" * 300, "at most 255"),
+        ("a/" * 3000, "at most 4095 bytes"),
+        ("~nobody-of-that-name/x", "home folder"),
     ],
 )
 def test_what_is_no_place(uri: str, says: str) -> None:
