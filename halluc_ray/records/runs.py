@@ -68,6 +68,11 @@ class SystemRecord(_Record):
     numerics: dict[str, Any]
     settings: dict[str, Any]
 
+    @property
+    def draws(self) -> int:
+        """Units per selected row."""
+        return int(self.settings.get("decoding", {}).get("samples", 1))
+
 
 class SummaryRecord(_Record):
     """A mean of a corpus column."""

@@ -87,9 +87,10 @@ def _check_units(
     selected = selection.get("selected", 0)
     for position, system in enumerate(record.systems):
         seen = sum(units.get(name, 0) for name, owner in systems if owner == position)
-        if seen < selected or (system.kind == "recorded" and seen != selected):
+        if seen != selected * system.draws:
             raise ConservationError(
-                f"system {position} of the run: {seen} units for {selected} selected rows; {_REPAIR}"
+                f"system {position} of the run: {seen} units for {selected} selected rows of {system.draws} draws each; "
+                f"{_REPAIR}"
             )
     failed, reasons = _sums(counts, "units", "failed"), _sums(counts, "failures", "rows")
     if failed != reasons:

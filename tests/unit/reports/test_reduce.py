@@ -162,3 +162,12 @@ def test_the_query_in_the_docs_gives_the_reports_rates(store, tmp_path):
     page = (Path(__file__).parents[3] / "docs" / "reports.md").read_text()
     query = page.split("```sql")[1].split("```")[0].replace("counts.parquet", str(tmp_path / "counts.parquet"))
     assert dict(duckdb.sql(query).fetchall()) == {rate.system: pytest.approx(rate.rate) for rate in report.overall()}
+
+
+def test_a_draw_that_is_lost_is_an_error(store, tmp_path):
+    run = Handmade(store, tmp_path, [Row(f"r{k}", (Verdict("supported"),)) for k in range(4)], kind="causal-lm")
+    record, counts = run.record(), merge([run.counts(run.rows)])
+    combine(record, [counts])
+    twice = record.systems[0].model_copy(update={"settings": {"decoding": {"samples": 2, "temperature": 0.7}}})
+    with pytest.raises(ConservationError, match="4 units for 4 selected rows of 2 draws each"):
+        combine(record.model_copy(update={"systems": (twice,)}), [counts])
