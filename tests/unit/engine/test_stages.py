@@ -33,7 +33,13 @@ def base(tmp_path_factory):
     return {
         "corpus": {"uri": str(folder / "corpus"), "columns": columns, "cluster": "source", "where": "words >= 0"},
         "systems": [
-            {"kind": "causal-lm", "name": "c", "checkpoint": str(folder / "causal"), "decoding": {"temperature": 1}},
+            {
+                "kind": "causal-lm",
+                "name": "c",
+                "checkpoint": str(folder / "causal"),
+                "chat": True,
+                "decoding": {"temperature": 1},
+            },
             {"kind": "sequence-classification", "name": "k", "checkpoint": str(folder / "classifier")},
             {"kind": "recorded", "name": "r"},
         ],
@@ -104,7 +110,7 @@ CHANGES = [
     ("corpus.columns.id", "other_id", [ALL] * 3),
     ("systems.0.template", "Q: {prompt}", [ALL, NOTHING, NOTHING]),
     ("systems.0.system_prompt", "Be brief.", [ALL, NOTHING, NOTHING]),
-    ("systems.0.chat", True, [ALL, NOTHING, NOTHING]),
+    ("systems.0.chat", False, [ALL, NOTHING, NOTHING]),
     ("systems.0.max_input_tokens", 99, [ALL, NOTHING, NOTHING]),
     ("systems.0.decoding.seed", 5, [ALL, NOTHING, NOTHING]),
     ("systems.0.decoding.samples", 2, [ALL, NOTHING, NOTHING]),
