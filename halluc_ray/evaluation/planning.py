@@ -163,6 +163,9 @@ def _tokens(plan: Plan, system: SystemPlan, stage: Stage, rows: int) -> int:
 
 
 def _notes(plan: Plan, amplification: float) -> Iterator[str]:
+    corpus = plan.context.spec.corpus
+    if selecting := [name for name in ("where", "sample", "limit") if getattr(corpus, name) is not None]:
+        yield f"rows and tokens to do are upper bounds: before corpus.{' and corpus.'.join(selecting)}"
     num_shards = sum(len(plan.shards(system)) for system in plan.context.systems)
     if num_shards > MANY_SHARDS:
         yield f"{num_shards:,} shards are many small objects; set engine.shard_rows higher"

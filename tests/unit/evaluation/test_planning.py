@@ -110,3 +110,9 @@ def test_tokens_are_estimated_for_models_alone(spec, tmp_path):
     tokens = {(s.system, s.what): s.estimated_tokens for s in planned(mixed).stages}
     assert 20 * 20 + sum(map(len, questions)) / 5 < tokens["m", "outputs"] < 20 * 20 + sum(map(len, questions)) / 2
     assert {count for stage, count in tokens.items() if stage != ("m", "outputs")} == {0}
+
+
+def test_rows_before_a_selection_are_called_upper_bounds(spec):
+    assert not any("upper bounds" in note for note in planned(spec).notes)
+    spec["corpus"] |= {"where": "id <> 'none'", "limit": 5}
+    assert any(note.endswith("before corpus.where and corpus.limit") for note in planned(spec).notes)
