@@ -208,7 +208,7 @@ def main() -> None:
     server.start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     lines = [f"export {name}={value}" for name, value in server.environment.items()]
-    lines += [f"# endpoint: {server.endpoint}", f"# output: s3://{server.bucket}/runs"]
+    lines += [f"# endpoint: {server.endpoint}", f"# output: s3://{server.bucket}/out"]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
     try:
