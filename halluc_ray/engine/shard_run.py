@@ -164,6 +164,8 @@ class ShardRunner:
         counting.count_selection(builder, rows.counts)
         if spec.corpus.cluster:
             counting.count_clusters(builder, everything, outcomes, self._clusters(units, spec.corpus.cluster))
+        elif len(units) > len(rows):  # draws of a row are no more independent than rows of a source
+            counting.count_clusters(builder, everything, outcomes, units.per_unit(rows.ids))
         for item, summary in enumerate(spec.summaries):
             chosen = np.ones(len(units), dtype=bool)
             if summary.where:

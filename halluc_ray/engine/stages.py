@@ -80,4 +80,6 @@ def _count(generate: Stage, scores: Sequence[Stage], indicators: Sequence[WiredI
         covers["summaries"] = [[s.column, parse_condition(s.where).text if s.where else None] for s in spec.summaries]
     if spec.corpus.cluster:
         covers["cluster"] = spec.corpus.cluster
+    elif generate.covers["settings"].get("decoding", {}).get("samples", 1) > 1:
+        covers["clusters"] = "rows"
     return stage(StageKind.COUNT, covers)

@@ -34,9 +34,9 @@ Cells = dict[tuple[str, int, int, str], Stats]
 def build_report(record: RunRecord, counts: RunCounts, *, run_id: str, duplicates: Duplicates) -> Report:
     """The report of a run.
 
-    Intervals are Wilson's. Where rows share a source (`corpus.cluster`), each is taken over the
-    effective sample size; the design effect is measured on all rows of a system and indicator and
-    used for its slices too, where clusters are too few to measure it.
+    Intervals are Wilson's. Where rows share a source (`corpus.cluster`) or have several draws, each is
+    taken over the effective sample size; the design effect is measured on all rows of a system and
+    indicator and used for its slices too, where clusters are too few to measure it.
 
     Args:
         record: the run.

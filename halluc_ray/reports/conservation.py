@@ -89,8 +89,8 @@ def _check_units(
         seen = sum(units.get(name, 0) for name, owner in systems if owner == position)
         if seen != selected * system.draws:
             raise ConservationError(
-                f"system {position} of the run: {seen} units for {selected} selected rows of {system.draws} draws each; "
-                f"{_REPAIR}"
+                f"system {position} of the run: {seen} units for {selected} selected rows of {system.draws} draws "
+                f"each; {_REPAIR}"
             )
     failed, reasons = _sums(counts, "units", "failed"), _sums(counts, "failures", "rows")
     if failed != reasons:

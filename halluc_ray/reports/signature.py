@@ -30,13 +30,18 @@ def signature(record: RunRecord) -> str:
     if record.slices:
         fields.append("slices:" + ",".join("+".join(map(_value, columns)) for columns in record.slices))
     fields += [f"summary:{_value(s.name)}={_value(s.column)}" + _condition(s.where) for s in record.summaries]
-    interval = "wilson" if corpus.cluster is None else f"wilson-cluster({_value(corpus.cluster)})"
-    return "|".join([*fields, f"ci:{interval}@{record.confidence}"])
+    return "|".join([*fields, f"ci:{_interval(record)}@{record.confidence}"])
 
 
 def determinism(record: RunRecord) -> str:
     """`bitwise` where every system is; else `scheduled`."""
     return "bitwise" if all(system.determinism == "bitwise" for system in record.systems) else "scheduled"
+
+
+def _interval(record: RunRecord) -> str:
+    if record.corpus.cluster is not None:
+        return f"wilson-cluster({_value(record.corpus.cluster)})"
+    return "wilson-draws" if any(system.draws > 1 for system in record.systems) else "wilson"
 
 
 def _system(system: SystemRecord) -> str:
