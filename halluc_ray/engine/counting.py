@@ -179,10 +179,12 @@ def count_summary(
         builder.add_cells("summaries", f"limb_{limb}", totals, cells, item=item)
 
 
-def count_units(builder: CountsBuilder, everything: Cells, generations: pa.Table) -> None:
-    """Units, failures by reason, truncations and tokens per system."""
+def count_units(builder: CountsBuilder, everything: Cells, generations: pa.Table, *, rebatched: bool = False) -> None:
+    """Units, failures by reason, truncations, tokens and units of smaller batches than planned, per system."""
     size, of_unit = everything.size, everything.of_unit
     builder.add_cells("units", "rows", np.bincount(of_unit, minlength=size), everything)
+    if rebatched:
+        builder.add_cells("units", "rebatched", np.bincount(of_unit, minlength=size), everything)
     for stat, column in (("prompt_tokens", "num_prompt_tokens"), ("output_tokens", "num_output_tokens")):
         tokens = generations.column(column).combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
         totals = np.zeros(size, dtype=np.int64)

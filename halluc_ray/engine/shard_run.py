@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,14 @@ from halluc_ray.wiring.systems import Generator
 
 COUNTS_PART = "counts"
 GeneratorFor = Callable[[SystemPlan], Generator]
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The main table of a commit that stands, and what was noted beside it."""
+
+    table: pa.Table
+    notes: Mapping[str, int | str]
 
 
 class ShardRunner:
@@ -62,14 +71,14 @@ class ShardRunner:
         system = self._context.systems[task.system]
         with self._timed("read"):
             rows = self._reader.read(task.shard, columns=self._columns(system, task.missing))
-        generations, notes = self._generations(system, task, rows)
-        units = Units.of(generations, rows)
+        made = self._generations(system, task, rows)
+        units = Units.of(made.table, rows, rebatched="token_budget" in made.notes)
         scores = self._scores(system, task, units)
         rates: dict[tuple[str, int], tuple[int, int]] = {}
         if system.count.name in task.missing:
             rates = self._count(system, task, units, scores)
         done = tuple(stage.name for stage in system.stages if stage.name in task.missing)
-        return ShardReport(task.key, done, rates, dict(self._seconds), notes)
+        return ShardReport(task.key, done, rates, dict(self._seconds), made.notes)
 
     def _columns(self, system: SystemPlan, missing: frozenset[str]) -> set[str]:
         spec = self._context.spec
@@ -92,23 +101,20 @@ class ShardRunner:
         mapped = spec.corpus.columns.mapped()
         return raw | {mapped[role] for role in roles if role in mapped}
 
-    def _generations(
-        self, system: SystemPlan, task: ShardTask, rows: ShardRows
-    ) -> tuple[pa.Table, Mapping[str, int | str]]:
+    def _generations(self, system: SystemPlan, task: ShardTask, rows: ShardRows) -> _Standing:
         stage = system.generate.name
         if stage not in task.missing or (not system.recorded and self._stands(stage, task)):
-            return self._read(stage, task), {}
+            return self._read(stage, task)
         reasons = rows.failures(system.resolved.roles)
         if self._context.spec.corpus.on_bad_row == "stop":
             rows.refuse_bad(reasons, self._context.spec.corpus.columns.mapped())
-        notes: Mapping[str, int | str] = {}
         with self._timed("generate"):
             if system.recorded:
-                table = recorded_units(rows, reasons, system.resolved.name_from)
+                table, notes = recorded_units(rows, reasons, system.resolved.name_from), {}
             else:
                 made = self._generator_for(system).generate(samples_of(rows, reasons), failures_of(rows, reasons))
                 table, notes = made.table, made.notes
-        return self._publish(stage, task, {"": table}, notes), notes
+        return self._publish(stage, task, {"": table}, notes)
 
     def _scores(self, system: SystemPlan, task: ShardTask, units: Units) -> list[pa.Table]:
         missing = [stage.name in task.missing for stage in system.scores]
@@ -124,12 +130,12 @@ class ShardRunner:
         found = []
         for stage, indicator, absent in zip(system.scores, self._indicators, needed, strict=bool(needed)):
             if not absent:
-                found.append(self._read(stage.name, task) if system.count.name in task.missing else pa.table({}))
+                found.append(self._read(stage.name, task).table if system.count.name in task.missing else pa.table({}))
                 continue
             with self._timed("score"):
                 judged = system.recorded or not indicator.recorded_only
                 table = score_units(indicator, units, batch if judged else None)
-            found.append(self._publish(stage.name, task, {"": table}))
+            found.append(self._publish(stage.name, task, {"": table}).table)
         return found
 
     def _count(
@@ -160,7 +166,7 @@ class ShardRunner:
         for cells in (everything, *slices):
             counting.count_outcomes(builder, cells, outcomes)
         counting.count_reasons(builder, everything, outcomes, [t.column("reason").combine_chunks() for t in scores])
-        counting.count_units(builder, everything, units.generations)
+        counting.count_units(builder, everything, units.generations, rebatched=units.rebatched)
         counting.count_selection(builder, rows.counts)
         if spec.corpus.cluster:
             counting.count_clusters(builder, everything, outcomes, self._clusters(units, spec.corpus.cluster))
@@ -182,25 +188,25 @@ class ShardRunner:
 
     def _publish(
         self, stage: str, task: ShardTask, tables: Mapping[str, pa.Table], notes: Mapping[str, int | str] | None = None
-    ) -> pa.Table:
-        """Commit the tables; the main one that stands, ours or that of whoever came first."""
+    ) -> _Standing:
+        """Commit the tables; the main one that stands, ours or that of whoever came first, with its notes."""
         with self._timed("publish"):
             parts = {name: parquet.encode(table) for name, table in tables.items()}
             rows = tables[""].num_rows
             standing = commits.publish(self._store, stage, task.shard.key, parts=parts, rows=rows, notes=notes)
             if standing.parts[""] == hashlib.sha256(parts[""]).hexdigest():
-                return tables[""]
-            return parquet.decode(commits.read_part(self._store, stage, standing))
+                return _Standing(tables[""], dict(standing.notes))
+            return _Standing(parquet.decode(commits.read_part(self._store, stage, standing)), dict(standing.notes))
 
     def _stands(self, stage: str, task: ShardTask) -> bool:
         """Somebody committed it since the task was made: an earlier try that failed later on, or another actor."""
         with self._timed("read"):
             return commits.is_committed(self._store, stage, task.shard.key)
 
-    def _read(self, stage: str, task: ShardTask) -> pa.Table:
+    def _read(self, stage: str, task: ShardTask) -> _Standing:
         with self._timed("read"):
             commit = commits.read_commit(self._store, stage, task.shard.key)
-            return parquet.decode(commits.read_part(self._store, stage, commit))
+            return _Standing(parquet.decode(commits.read_part(self._store, stage, commit)), dict(commit.notes))
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

@@ -31,17 +31,19 @@ class Units:
         generations: the generate part.
         rows: the shard's selected rows.
         position: of each unit's row among the selected rows.
+        rebatched: memory forced smaller batches than planned, so that another run may differ.
     """
 
     generations: pa.Table
     rows: ShardRows
     position: npt.NDArray[np.int64]
+    rebatched: bool = False
 
     @classmethod
-    def of(cls, generations: pa.Table, rows: ShardRows) -> Units:
+    def of(cls, generations: pa.Table, rows: ShardRows, *, rebatched: bool = False) -> Units:
         """Line units up with their rows."""
         unit_row = generations.column("row").to_numpy()
-        return cls(generations, rows, np.searchsorted(rows.rows, unit_row))
+        return cls(generations, rows, np.searchsorted(rows.rows, unit_row), rebatched)
 
     def __len__(self) -> int:
         return int(self.generations.num_rows)

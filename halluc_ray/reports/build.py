@@ -23,9 +23,10 @@ from halluc_ray.reports.conservation import LEFT_OUT, OUTCOME_STATS
 from halluc_ray.reports.duplicates import Duplicates
 from halluc_ray.reports.reduce import RunCounts
 from halluc_ray.reports.report import ClusterFacts, Corpus, Mean, Rate, Reason, Report, SystemFacts
-from halluc_ray.reports.signature import determinism, signature
+from halluc_ray.reports.signature import signature
 from halluc_ray.statistics import design_effect, wilson
 
+_UNIT_STATS = ("rows", "failed", "truncated", "rebatched", "prompt_tokens", "output_tokens")
 _DIGITS = 12
 Stats = dict[str, int]
 Cells = dict[tuple[str, int, int, str], Stats]
@@ -53,7 +54,7 @@ def build_report(record: RunRecord, counts: RunCounts, *, run_id: str, duplicate
         schema_version=record.schema_version,
         run_id=run_id,
         signature=signature(record),
-        determinism=determinism(record),
+        determinism="bitwise" if all(facts.determinism == "bitwise" for facts in systems) else "scheduled",
         max_failed=record.max_failed,
         failed_share=failed_share,
         warnings=caveats_of(record, counts, systems=systems, rates=rates, clusters=clusters, duplicates=duplicates),
@@ -142,8 +143,8 @@ def _systems(record: RunRecord, counts: RunCounts) -> Iterator[SystemFacts]:
         yield SystemFacts(
             system=system,
             kind=owner.kind,
-            determinism=owner.determinism,
-            **{stat: stats.get(stat, 0) for stat in ("rows", "failed", "truncated", "prompt_tokens", "output_tokens")},
+            determinism="scheduled" if stats.get("rebatched") else owner.determinism,
+            **{stat: stats.get(stat, 0) for stat in _UNIT_STATS},
             failures=dict(sorted(failures[system].items(), key=lambda pair: (-pair[1], pair[0]))),
         )
 

@@ -48,6 +48,11 @@ def _about_systems(systems: Sequence[SystemFacts], rates: Sequence[Rate]) -> Ite
     for facts in systems:
         if facts.rows and facts.failed == facts.rows:
             yield f"{facts.system} gave no output at all: {facts.failed} of {facts.rows} failed."
+        if facts.rebatched:
+            yield (
+                f"{facts.system}: {facts.rebatched} of {facts.rows} outputs came from smaller batches than planned, as "
+                "memory ran out; computed again, some may differ."
+            )
         if facts.truncated:
             yield f"{facts.system}: {facts.truncated} of {facts.rows} inputs were longer than the limit and were cut."
     failed = {facts.system for facts in systems if facts.failed == facts.rows}

@@ -78,7 +78,12 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class SystemFacts:
-    """One system's units: how many, how many failed and why, and tokens where there are any."""
+    """One system's units: how many, how many failed and why, and tokens where there are any.
+
+    Attributes:
+        determinism: `bitwise`, or `scheduled` where computing the outputs again may change some.
+        rebatched: units of shards whose batches memory made smaller than planned.
+    """
 
     system: str
     kind: str
@@ -86,6 +91,7 @@ class SystemFacts:
     rows: int
     failed: int
     truncated: int
+    rebatched: int
     prompt_tokens: int
     output_tokens: int
     failures: Mapping[str, int]

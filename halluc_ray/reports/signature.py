@@ -33,11 +33,6 @@ def signature(record: RunRecord) -> str:
     return "|".join([*fields, f"ci:{_interval(record)}@{record.confidence}"])
 
 
-def determinism(record: RunRecord) -> str:
-    """`bitwise` where every system is; else `scheduled`."""
-    return "bitwise" if all(system.determinism == "bitwise" for system in record.systems) else "scheduled"
-
-
 def _interval(record: RunRecord) -> str:
     if record.corpus.cluster is not None:
         return f"wilson-cluster({_value(record.corpus.cluster)})"

@@ -9,6 +9,7 @@ import pytest
 
 from halluc_ray.engine import counting
 from halluc_ray.errors import ConservationError
+from halluc_ray.records.schemas import GENERATIONS
 from halluc_ray.storage import open_store
 from tests.unit.engine.whole import COLUMNS, answers, begin, compute, plan_of, report_of, spec_of, write
 
@@ -103,3 +104,10 @@ def test_a_corpus_that_holds_one_file_twice(tmp_path):
     report = report_of(run)
     assert (report["corpus"]["rows"], report["rates"][0]["rows"]) == (16, 16)
     assert report["corpus"]["duplicate_ids"]["ids"] == 8
+
+
+def test_units_of_smaller_batches_than_planned_are_counted():
+    two = pa.table({f.name: pa.nulls(2, f.type) for f in GENERATIONS})
+    builder = counting.CountsBuilder()
+    counting.count_units(builder, counting.group(0, pa.array(["", ""]), []), two, rebatched=True)
+    assert {row["stat"]: row["value"] for row in builder.build().to_pylist()} == {"rows": 2, "rebatched": 2}
