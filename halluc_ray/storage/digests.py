@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import assert_never
 
+from halluc_ray.config.cache import cache_folder
 from halluc_ray.errors import InputChanged, InputError
 from halluc_ray.storage.files import CorpusFile, s3_bucket, verify_unchanged
 from halluc_ray.storage.uris import LocalPlace, S3Place, parse_uri
@@ -53,11 +54,6 @@ def digests(files: Sequence[CorpusFile]) -> list[str]:
 def has_cached_digest(file: CorpusFile) -> bool:
     """Whether `file_digest` answers without reading the file's bytes."""
     return isinstance(parse_uri(file.uri), S3Place) or _cached(file) is not None
-
-
-def cache_folder() -> Path:
-    """Where this machine keeps what it need not compute twice: HALLUC_RAY_CACHE or ~/.cache/halluc_ray."""
-    return Path(os.environ.get("HALLUC_RAY_CACHE") or Path.home() / ".cache" / "halluc_ray").expanduser()
 
 
 def _entry(file: CorpusFile) -> Path:
