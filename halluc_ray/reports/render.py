@@ -7,6 +7,7 @@ Knows what goes where on the page; the numbers are the report's, the words the t
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -118,9 +119,22 @@ def _indicator(report: Report, record: RunRecord, position: int, samples: Sequen
 
 
 def _slice(columns: tuple[str, ...], rates: Sequence[Rate]) -> SliceView:
+    """The largest cells first; the systems of a cell stand together, to be compared."""
     found = [rate for rate in rates if tuple(rate.slice) == columns]
-    largest = sorted(found, key=lambda rate: (rate.folded_cells > 0, -rate.rows))[:_SHOWN_CELLS]
+    sizes: Counter[str] = Counter()
+    for rate in found:
+        sizes[_cell_key(rate)] += rate.rows
+    place = {cell: position for position, cell in enumerate(sizes)}
+
+    def order(rate: Rate) -> tuple[bool, int, int]:
+        return rate.folded_cells > 0, -sizes[_cell_key(rate)], place[_cell_key(rate)]
+
+    largest = sorted(found, key=order)[:_SHOWN_CELLS]
     return SliceView(columns, tuple(largest), len(found) - len(largest), axis_for(largest))
+
+
+def _cell_key(rate: Rate) -> str:
+    return repr(tuple(rate.slice.values()))
 
 
 def _summaries(means: Sequence[Mean]) -> list[tuple[str, list[Mean], int]]:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from halluc_ray.records.counts import merge
@@ -46,3 +48,11 @@ def test_duplicates_are_said_with_examples(tmp_path):
 def test_a_run_without_rows_has_a_page(tmp_path):
     assert "No row was selected" in page_of(tmp_path, [], names_from_column=False)
     assert "No row was selected" in page_of(tmp_path, [])
+
+
+def test_systems_of_a_cell_stand_together_the_largest_cell_first(tmp_path):
+    cells = [("a", "zh"), *[("a", "en")] * 3, ("b", "en"), *[("b", "zh")] * 2]
+    rows = [Row(str(at), (Verdict("supported"),), model, lang) for at, (model, lang) in enumerate(cells)]
+    page = page_of(tmp_path, rows, slices=(("lang",),))
+    text = re.sub(r"<[^>]*>|\s+", " ", page[page.index("By lang") :])
+    assert re.findall(r"\b(en|zh) +([ab]) ", text)[:4] == [("en", "a"), ("en", "b"), ("zh", "a"), ("zh", "b")]
