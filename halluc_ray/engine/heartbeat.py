@@ -64,19 +64,23 @@ def read_beat(store: ObjectStore, stage: str) -> dict[str, Any] | None:
 def wait_for_turn(store: ObjectStore, stages: Iterable[str], *, say: Callable[[str], None]) -> None:
     """Return when no other living driver works on any of the stages.
 
-    Waits as long as the other one's beat changes: it is alive and commits work that this run needs.
+    Waits as long as some other one's beat changes: it is alive and commits work that this run needs.
     """
-    for stage in stages:
-        silent, last = 0, read_beat(store, stage)
-        while last is not None and silent < PATIENCE:
-            owner = Owner(**last["owner"])
-            if owner.surely_dead:
-                break
-            say(f"waiting: process {owner.pid} on {owner.host} works on {stage}")
-            time.sleep(PERIOD_S)
-            now = read_beat(store, stage)
-            silent = silent + 1 if now == last else 0
-            last = now
+    stages = tuple(stages)
+    silent, last = 0, _living(store, stages)
+    while last and silent < PATIENCE:
+        stage, beat = next(iter(last.items()))
+        say(f"waiting: process {beat['owner']['pid']} on {beat['owner']['host']} works on {stage}")
+        time.sleep(PERIOD_S)
+        now = _living(store, stages)
+        silent = silent + 1 if now == last else 0
+        last = now
+
+
+def _living(store: ObjectStore, stages: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The last beats of drivers that are not surely dead, by stage."""
+    beats = {stage: read_beat(store, stage) for stage in stages}
+    return {stage: beat for stage, beat in beats.items() if beat and not Owner(**beat["owner"]).surely_dead}
 
 
 class Heartbeat:
