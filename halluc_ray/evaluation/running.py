@@ -17,7 +17,7 @@ from halluc_ray.engine.heartbeat import Heartbeat, wait_for_turn
 from halluc_ray.engine.plan import Plan
 from halluc_ray.engine.progress import Progress
 from halluc_ray.engine.tally import Tally
-from halluc_ray.errors import RunIncomplete
+from halluc_ray.errors import RunIncomplete, StoreError
 from halluc_ray.evaluation.looking import rebuild
 from halluc_ray.evaluation.planning import done_shards, has_models, missing_tasks, open_output, plan_on
 from halluc_ray.evaluation.runs import Evaluation, RunFolder
@@ -97,11 +97,16 @@ def _compute(plan: Plan, tasks: list[ShardTask], run: RunFolder, stack: ExitStac
 
     driver = Driver(plan, tasks, placement=placed, nonce=nonce, tally=tally, on_tick=tick)
     driven = driver.run()
-    for name in stages:
-        sweep(store, name)
-    run.end(actors=driven.actors, seconds=driven.seconds, started=started, finished=time.time())
-    if driven.given_up:
-        raise RunIncomplete(_what_is_missing(tasks, driven.given_up))
+    incomplete = RunIncomplete(_what_is_missing(tasks, driven.given_up)) if driven.given_up else None
+    try:
+        for name in stages:
+            sweep(store, name)
+        run.end(actors=driven.actors, seconds=driven.seconds, started=started, finished=time.time())
+    except StoreError:
+        if incomplete is None:
+            raise
+    if incomplete:
+        raise incomplete
     say("done")
     return driven.computed
 
