@@ -5,7 +5,8 @@ Knows Parquet and roles; does not know systems' models, indicators or Ray. Calle
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,9 +98,14 @@ class RowReader:
         """Selected rows with every mapped role among `columns`, and the raw columns themselves.
 
         Raises:
-            InputError: bytes of the planned file that can't be decoded, with file, row group and column.
+            InputError: bytes of the planned file that can't be decoded, with file, row group and column;
+                or texts beyond what one shard holds.
             InputChanged: the file is not the one that was planned.
         """
+        with within_capacity(self._place(shard.source), num_rows=shard.source.num_rows):
+            return self._read(shard, columns)
+
+    def _read(self, shard: Shard, columns: Collection[str]) -> ShardRows:
         source = shard.source
         mapped = self._corpus.columns.mapped()
         where = self._selection.where
@@ -193,6 +199,24 @@ class RowReader:
         if source.group_stop > source.group_start + 1:
             groups = f"row groups {source.group_start}-{source.group_stop - 1}"
         return f"{self._files[source.file].uri}: {groups}, rows {source.row_start}-{source.row_stop - 1}"
+
+
+@contextmanager
+def within_capacity(place: str, *, num_rows: int) -> Iterator[None]:
+    """Say what to do where the texts of a shard pass the 2 GiB that Arrow's string columns hold.
+
+    Raises:
+        InputError: naming the place and the key that makes shards smaller.
+    """
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowCapacityError) as error:
+        if "overflow" not in str(error) and not isinstance(error, pa.ArrowCapacityError):
+            raise
+        raise InputError(
+            f"{place}: a column's {num_rows:,} texts pass 2 GiB, the most that one shard holds; "
+            f"set engine.shard_rows to less, such as {max(1, num_rows // 8)}, and have row groups below 2 GiB"
+        ) from error
 
 
 def _role(role: str, array: pa.Array) -> Texts:

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from halluc_ray.config import Columns, Corpus, parse_condition
-from halluc_ray.engine.rows import RowReader
+from halluc_ray.engine.rows import RowReader, within_capacity
 from halluc_ray.engine.selection import Selection
 from halluc_ray.engine.shards import cut, shard_of
 from halluc_ray.errors import BadRow, InputChanged, InputError
@@ -145,3 +145,12 @@ def test_rows_left_out_by_where_keep_their_offsets(reader):
     found = [rows.read(shard, columns={"a"}) for shard in shards(parquet, 5)]
     assert [list(one.rows) for one in found[:2]] == [[3, 4], [0, 1]]
     assert np.concatenate([one.table["a"].to_numpy() for one in found]).tolist() == [30, 40, 50, 60]
+
+
+def test_texts_beyond_what_a_column_holds_say_what_to_do():
+    huge = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, 2**30], np.int32)), pa.py_buffer(bytearray(2**30)))
+    with (
+        pytest.raises(InputError, match=r"a\.parquet.*9 texts pass 2 GiB.*engine\.shard_rows.*1"),
+        within_capacity("a.parquet: row group 0", num_rows=9),
+    ):
+        pa.chunked_array([huge, huge, huge]).combine_chunks()
