@@ -149,7 +149,7 @@ def _worked(indicator: str, outcome: str, row: dict[str, Any]) -> WorkedSample:
 
 
 def _cut(response: str, start: int | None, stop: int | None) -> tuple[str, str, str]:
-    """The response around its evidence, shortened far from it."""
+    """The response around its evidence, shortened far from it; the evidence too where it is as long as a text."""
     if start is None or stop is None or not 0 <= start < stop <= len(response):
         return _short(response) or "", "", ""
     before, after = response[:start], response[stop:]
@@ -157,7 +157,7 @@ def _cut(response: str, start: int | None, stop: int | None) -> tuple[str, str, 
         before = "…" + before[-_AROUND:]
     if len(after) > _AROUND:
         after = after[:_AROUND] + "…"
-    return before, response[start:stop], after
+    return before, _short(response[start:stop]) or "", after
 
 
 def _short(text: str | None) -> str | None:

@@ -128,3 +128,12 @@ def test_worked_samples_show_each_outcome_with_its_evidence_marked(run):
 )
 def test_any_column_is_shown_as_text(column, shown):
     assert as_text(pa.chunked_array([column])).to_pylist() == shown
+
+
+def test_evidence_as_long_as_a_book_is_shortened_on_the_page(tmp_path):
+    response = "no " * 500_000
+    rows = [Row("a", (Verdict("hallucinated", "other", (0, len(response)), "yes"),), response=response)]
+    run = Handmade(open_store(str(tmp_path / "out")), tmp_path, rows, shard_rows=2)
+    found = worked_samples(run.store, run.publish(), sources=corpus_of(run))
+    assert found[0].marked.startswith("no no")
+    assert len(found[0].marked) < 2_000
