@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from halluc_ray.records import OUTCOMES
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -28,7 +30,7 @@ def print_evaluation(console: Console, done: Evaluation) -> None:
     """Rates overall and by the first slice, warnings, and where the report lies."""
     report = done.report
     rates: list[Mapping[str, Any]] = report["rates"]
-    console.print(_rate_table("Hallucination rate", [rate for rate in rates if not rate["slice"]]))
+    console.print(_rate_table(_measure(report), [rate for rate in rates if not rate["slice"]]))
     slices = list(dict.fromkeys(tuple(rate["slice"]) for rate in rates if rate["slice"]))
     if slices:
         cells = _by_cell([rate for rate in rates if tuple(rate["slice"]) == slices[0]])
@@ -83,7 +85,16 @@ def print_samples(console: Console, rows: pa.Table, *, limit: int) -> None:
         console.print(table)
         console.print()
     more = "; there may be more: raise --limit" if rows.num_rows == limit else ""
-    console.print(f"{_counted(rows.num_rows, 'row')}{more}")
+    if not rows.num_rows:
+        more = f"; an outcome is one of {', '.join(outcome.label for outcome in OUTCOMES)}"
+    console.print(f"{_counted(rows.num_rows, 'row')}{more}", soft_wrap=True)
+
+
+def _measure(report: Mapping[str, Any]) -> str:
+    """What the rate is of, as the page says it: a plain classifier's is an error rate."""
+    classifiers = all(system["kind"] == "sequence-classification" for system in report["systems"])
+    labels = all(indicator["kind"] == "label_mismatch" for indicator in report["indicators"])
+    return "Error rate" if classifiers and labels else "Hallucination rate"
 
 
 def _by_cell(rates: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

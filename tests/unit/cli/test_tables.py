@@ -52,3 +52,21 @@ def test_systems_to_compare_stand_below_each_other(console, tmp_path):
     assert re.findall(r"^ (en|zh) +(a|b) ", text, re.MULTILINE) == [("en", "a"), ("en", "b"), ("zh", "a"), ("zh", "b")]
     assert "Also in the report: by lang, model." in text
     assert "Nothing to compute: the one shard was committed before." in text
+
+
+def test_no_row_found_says_what_an_outcome_may_be(console):
+    empty = pa.table(
+        {"file": pa.array([], pa.string()), "row": pa.array([], pa.int64()), "draw": pa.array([], pa.int32())}
+    )
+    print_samples(console, empty, limit=20)
+    assert console.file.getvalue().startswith("0 rows; an outcome is one of hallucinated, supported, abstained, ")
+
+
+def test_a_plain_classifier_has_an_error_rate(console, tmp_path):
+    rows = [Row(id="1", verdicts=(Verdict("supported"),))]
+    kind = {"kind": "sequence-classification", "names_from_column": False}
+    run = Handmade(store=None, folder=tmp_path, rows=rows, indicators=(("wrong", "label_mismatch", {}),), **kind)
+    counts = combine(run.record(), [merge([run.counts(rows)])])
+    report = build_report(run.record(), counts, run_id="r", duplicates=NO_DUPLICATES)
+    print_evaluation(console, Evaluation("r", "out/runs/r", report, shards=2, shards_computed=2))
+    assert console.file.getvalue().startswith("Error rate")
