@@ -30,7 +30,7 @@ def batch_of(units: Units, names: frozenset[str], *, recorded: bool, labels: Map
     return ScoringBatch({n: c if whole else c.filter(ready) for n, c in columns.items()}, labels)
 
 
-def score_units(indicator: Indicator, units: Units, batch: ScoringBatch | None) -> pa.Table:
+def score_units(indicator: Indicator, units: Units, batch: ScoringBatch | None, *, recorded: bool = True) -> pa.Table:
     """The score part of one indicator, aligned with the generate part.
 
     Args:
@@ -38,6 +38,7 @@ def score_units(indicator: Indicator, units: Units, batch: ScoringBatch | None) 
         units: the shard's units.
         batch: columns of the units that have an output, or None where the indicator judges recorded
             answers only and the system's are not.
+        recorded: the responses are the corpus' own, so that bytes which can't be read there count.
     """
     failure = units.failure
     ready = np.flatnonzero(failure.is_null().to_numpy(zero_copy_only=False))
@@ -48,9 +49,10 @@ def score_units(indicator: Indicator, units: Units, batch: ScoringBatch | None) 
         reason = pc.coalesce(failure, pa.scalar(RECORDED_ONLY)).dictionary_encode()
         return _table({**columns, "state": pa.array(state), "reason": reason}, len(units))
     scored = scores_to_columns(indicator.score(batch)) if len(ready) else {}
+    read = indicator.columns if recorded else indicator.columns - {"response"}
     if len(ready) < len(units):
         scored = _spread(scored, ready, failure)
-    return _table({**columns, **_without_undecodable(indicator, units, scored)}, len(units))
+    return _table({**columns, **_without_undecodable(read, units, scored)}, len(units))
 
 
 def decide(indicator: Indicator, scores: pa.Table) -> npt.NDArray[np.uint8]:
@@ -73,9 +75,9 @@ def _spread(scored: Mapping[str, pa.Array], ready: npt.NDArray[np.int64], failur
     return spread
 
 
-def _without_undecodable(indicator: Indicator, units: Units, scored: dict[str, pa.Array]) -> dict[str, pa.Array]:
+def _without_undecodable(read: frozenset[str], units: Units, scored: dict[str, pa.Array]) -> dict[str, pa.Array]:
     """Units of rows that hold undecodable bytes in a role that the indicator reads fail under it."""
-    for role in sorted(indicator.columns & units.rows.undecodable.keys()):
+    for role in sorted(read & units.rows.undecodable.keys()):
         bad = units.rows.undecodable[role]
         if bad.any():
             mask = pc.and_(units.per_unit(pa.array(bad)), units.failure.is_null())

@@ -134,7 +134,7 @@ class ShardRunner:
                 continue
             with self._timed("score"):
                 judged = system.recorded or not indicator.recorded_only
-                table = score_units(indicator, units, batch if judged else None)
+                table = score_units(indicator, units, batch if judged else None, recorded=system.recorded)
             found.append(self._publish(stage.name, task, {"": table}).table)
         return found
 

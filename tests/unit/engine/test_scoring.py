@@ -137,13 +137,14 @@ class Echo:
         pass
 
 
-def test_recorded_bytes_do_not_fail_what_a_model_said(tmp_path):
+@pytest.mark.parametrize("corpus", [{}, {"where": "answer IS NOT NULL"}])
+def test_recorded_bytes_do_not_fail_what_a_model_said(tmp_path, corpus):
     """The corpus' own answers are another system's; that they can't be read is not the model's fault."""
     table = {"id": ["a", "b"], "question": ["q?", "r?"], "truth": ["yes", "yes"], "answer": [b"\xff", b"no"]}
-    corpus = write(tmp_path / "c" / "one.parquet", pa.table(table))
+    uri = write(tmp_path / "c" / "one.parquet", pa.table(table))
     model = {"kind": "causal-lm", "name": "m", "checkpoint": str(save_checkpoint(tmp_path / "model"))}
     spec = RunSpec.model_validate(
-        spec_of(corpus, tmp_path / "out", systems=[model, {"kind": "recorded", "name": "clerk"}])
+        spec_of(uri, tmp_path / "out", systems=[model, {"kind": "recorded", "name": "clerk"}], corpus=corpus)
     )
     plan, store = build_plan(spec, device="cpu"), open_store(spec.output)
     indicators = [wired.indicator for wired in wire_indicators(spec.indicators)]
