@@ -225,11 +225,11 @@ def _console() -> Console:
 
 
 def _printed(done: Evaluation) -> int:
-    from halluc_ray.cli.tables import print_evaluation
+    from halluc_ray.cli.tables import print_evaluation, too_many_failed_message
 
     print_evaluation(_console(), done)
     if done.too_many_failed:
-        typer.echo(f"error: {done.failed_share:.2%} of the rows failed, more than max_failed allows", err=True)
+        typer.echo(f"error: {too_many_failed_message(done)}", err=True)
         return TOO_MANY_FAILED
     return DONE
 

@@ -5,6 +5,7 @@ Knows report.json's and the plan's fields; computes nothing that is not in them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from halluc_ray.evaluation import Evaluation, Planned
 
 _MAX_CELLS = 30
+_MAX_REASONS = 5
 _MAX_CHARACTERS = 160
 _PLACE = frozenset({"file", "row", "draw"})
 _OFFSETS = ("_span_start", "_span_stop")
@@ -51,6 +53,19 @@ def print_evaluation(console: Console, done: Evaluation) -> None:
         kept = f"; {before:,} were committed before" if before else ""
         console.print(f"{done.shards_computed:,} of {_counted(done.shards, 'shard')} computed{kept}.")
     console.print(Text(f"Run     {done.run_uri}\nReport  {done.report_html_uri}"), soft_wrap=True)
+
+
+def too_many_failed_message(done: Evaluation) -> str:
+    """How many rows failed and why, what was allowed, and how to look at them."""
+    reasons: Counter[str] = Counter()
+    for system in done.result.systems:
+        reasons.update(system.failures)
+    why = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.most_common(_MAX_REASONS))
+    share, allowed = (f"{value * 100:.4g} %" for value in (done.result.failed_share, done.result.max_failed))
+    return (
+        f"{share} of the rows failed, max_failed allows {allowed}; reasons: {why or 'see the report'}; look at them "
+        f"with: halluc-ray samples {done.run_uri} --where 'failure IS NOT NULL'"
+    )
 
 
 def print_plan(console: Console, planned: Planned) -> None:
