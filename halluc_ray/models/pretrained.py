@@ -20,6 +20,7 @@ _AUTO_CLASSES = {
     "causal-lm": transformers.AutoModelForCausalLM,
 }
 _UNBOUNDED_TOKENS = 1_000_000
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
 
 
@@ -27,8 +28,13 @@ def load_tokenizer(folder: Path) -> Any:
     """The folder's fast tokenizer.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is none; transformers would make up one that knows no word.
     """
+    if not any((folder / name).exists() for name in _VOCABULARIES) and not any(folder.glob("*.model")):
+        raise ModelError(
+            f"checkpoint {folder}: it holds no vocabulary ({', '.join(_VOCABULARIES)} or *.model); "
+            "copy the tokenizer files of the base model there"
+        )
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except _LOAD_ERRORS as error:
