@@ -60,7 +60,7 @@ def wire_indicators(specs: Sequence[IndicatorSpec]) -> tuple[WiredIndicator, ...
         except ValidationError as error:
             schema = kind.Options.model_json_schema()
             lines = describe(error.errors(), data=spec.options, schema=schema, places={})
-            problems += [f"{path}.{line}" for line in lines]
+            problems += [f"{path}.{line}".replace(".the spec:", ":", 1) for line in lines]
         except SpecError as error:
             problems.append(f"{path}.kind: {error}")
     if problems:

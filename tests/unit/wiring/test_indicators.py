@@ -46,3 +46,8 @@ def test_thresholds_and_options_part_and_defaults_are_left_out():
     assert contains.scored_options == {"mode": "contains"}
     assert spelled.scored_options == {}
     assert (contains.name, spelled.name) == ("answer_mismatch", "b")
+
+
+def test_what_concerns_a_whole_indicator_is_said_of_its_place():
+    with pytest.raises(SpecError, match=r"^indicators\[0\]: set exactly one of `below`"):
+        wire({"kind": "recorded_score", "column": "x"})
