@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from halluc_ray.engine.selection import hash_texts
 from halluc_ray.errors import ConservationError
 from halluc_ray.records import OUTCOMES, Outcome
-from halluc_ray.records.counts import exact_sums
+from halluc_ray.records.counts import exact_integer_sums, exact_sums
 from halluc_ray.records.schemas import COUNTS
 
 NUM_BUCKETS = 256
@@ -170,12 +170,16 @@ def count_summary(
     builder: CountsBuilder, cells: Cells, values: pa.Array, chosen: npt.NDArray[np.bool_], *, item: int
 ) -> None:
     """Rows and exact sum of a numeric column per cell; null and non-finite values are counted as skipped."""
-    numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    usable = chosen & np.isfinite(numbers)
+    whole = pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)
+    exact = pa.uint64() if values.type == pa.uint64() else pa.int64()
+    present = values.is_valid().to_numpy(zero_copy_only=False)
+    numbers = values.cast(exact if whole else pa.float64(), safe=whole).fill_null(0).to_numpy(zero_copy_only=False)
+    usable = chosen & present & np.isfinite(numbers)
     builder.add_cells("summaries", "rows", np.bincount(cells.of_unit[usable], minlength=cells.size), cells, item=item)
     skipped = np.bincount(cells.of_unit[chosen & ~usable], minlength=cells.size)
     builder.add_cells("summaries", "skipped", skipped, cells, item=item)
-    for limb, totals in exact_sums(numbers[usable], cells.of_unit[usable], num_groups=cells.size):
+    sums = exact_integer_sums if whole else exact_sums
+    for limb, totals in sums(numbers[usable], cells.of_unit[usable], num_groups=cells.size):
         builder.add_cells("summaries", f"limb_{limb}", totals, cells, item=item)
 
 

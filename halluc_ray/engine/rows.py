@@ -40,7 +40,7 @@ class ShardRows:
         roles: values by role; `reference` holds lists, `label` is as stored, the others are text.
         undecodable: by role, True where the stored bytes are no UTF-8.
         table: the corpus' own columns that were asked for.
-        counts: corpus rows by fate; see `selection`.
+        counts: corpus rows by fate, see `selection`; and `without_id`, of the selected.
     """
 
     shard: Shard
@@ -111,9 +111,11 @@ class RowReader:
         where = self._selection.where
         first = set(where.columns if where else ()) | ({mapped["id"]} if "id" in mapped else set())
         head = self._slice(source, first)
-        ids = self._ids(head, source)
+        known = self._known_ids(head)
+        ids = known if not known.null_count else pc.coalesce(known, self._places(source))
         selected = select(head, ids, self._selection)
         positions = pa.array(selected.positions)
+        without_id = known.take(positions).null_count if "id" in mapped else 0
         rest = set(columns) - first
         table = head.take(positions)
         if rest:
@@ -137,18 +139,20 @@ class RowReader:
             roles=roles,
             undecodable={role: found.undecodable.to_numpy(zero_copy_only=False) for role, found in texts.items()},
             table=table,
-            counts=selected.counts,
+            counts=selected.counts | {"without_id": without_id},
         )
 
-    def _ids(self, head: pa.Table, source: ShardSource) -> pa.Array:
+    def _known_ids(self, head: pa.Table) -> pa.Array:
         column = self._corpus.columns.id
-        known = None if column is None else to_texts(head.column(column).combine_chunks()).values
-        if known is not None and not known.null_count:
-            return known
+        if column is None:
+            return pa.nulls(head.num_rows, pa.string())
+        return to_texts(head.column(column).combine_chunks()).values
+
+    def _places(self, source: ShardSource) -> pa.Array:
+        """What rows without an id are known by: the file, and the row in it."""
         metadata = self._parquet(source.file).metadata
         start = sum(metadata.row_group(g).num_rows for g in range(source.group_start)) + source.row_start
-        by_place = pa.array([f"{source.file[:16]}:{start + offset}" for offset in range(head.num_rows)], pa.string())
-        return by_place if known is None else pc.coalesce(known, by_place)
+        return pa.array([f"{source.file[:16]}:{start + offset}" for offset in range(source.num_rows)], pa.string())
 
     def _slice(self, source: ShardSource, columns: Collection[str]) -> pa.Table:
         names = tuple(sorted(columns))

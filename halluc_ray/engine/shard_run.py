@@ -105,12 +105,16 @@ class ShardRunner:
         stage = system.generate.name
         if stage not in task.missing or (not system.recorded and self._stands(stage, task)):
             return self._read(stage, task)
+        name_from = system.resolved.name_from
+        names = to_texts(rows.table.column(name_from).combine_chunks()) if name_from else None
         reasons = rows.failures(system.resolved.roles)
+        for position in np.flatnonzero(names.undecodable) if names else ():
+            reasons[position] = reasons[position] or "undecodable_name"
         if self._context.spec.corpus.on_bad_row == "stop":
-            rows.refuse_bad(reasons, self._context.spec.corpus.columns.mapped())
+            rows.refuse_bad(reasons, self._context.spec.corpus.columns.mapped() | {"name": name_from or ""})
         with self._timed("generate"):
             if system.recorded:
-                table, notes = recorded_units(rows, reasons, system.resolved.name_from), {}
+                table, notes = recorded_units(rows, reasons, names.values if names else None), {}
             else:
                 made = self._generator_for(system).generate(samples_of(rows, reasons), failures_of(rows, reasons))
                 table, notes = made.table, made.notes

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from halluc_ray.engine.roles import to_texts
 from halluc_ray.engine.rows import ShardRows
 from halluc_ray.models.execution import Failure
 from halluc_ray.records import Sample
@@ -84,8 +83,8 @@ def failures_of(rows: ShardRows, reasons: Sequence[str | None]) -> list[Failure]
     return [Failure(int(rows.rows[k]), ids[k], reason) for k, reason in enumerate(reasons) if reason is not None]
 
 
-def recorded_units(rows: ShardRows, reasons: Sequence[str | None], name_from: str | None) -> pa.Table:
-    """The generate part of answers that the corpus holds: no text, one draw a row."""
+def recorded_units(rows: ShardRows, reasons: Sequence[str | None], names: pa.Array | None) -> pa.Table:
+    """The generate part of answers that the corpus holds: no text, one draw a row; `names` tell systems apart."""
     length = len(rows)
     columns: dict[str, pa.Array] = {
         "row": pa.array(rows.rows),
@@ -93,8 +92,7 @@ def recorded_units(rows: ShardRows, reasons: Sequence[str | None], name_from: st
         "id": rows.ids,
         "failure": pa.array(reasons, pa.string()).dictionary_encode(),
     }
-    if name_from:
-        names = to_texts(rows.table.column(name_from).combine_chunks()).values
+    if names is not None:
         columns["system"] = names.dictionary_encode()
     filled = [columns[f.name].cast(f.type) if f.name in columns else pa.nulls(length, f.type) for f in GENERATIONS]
     return pa.Table.from_arrays(filled, schema=GENERATIONS)

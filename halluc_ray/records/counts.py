@@ -10,11 +10,12 @@ Tables:
     summaries  item = summary: `rows` and the limbs of the exact sum, per slice cell and system.
     units      `rows`, `failed`, `truncated`, `rebatched`, `prompt_tokens`, `output_tokens` per system.
     failures   cell = JSON [reason], stat `rows`, per system.
-    selection  `corpus`, `selected`, `where`, `where_null`, `sample`, `limit`: corpus rows.
+    selection  `corpus`, `selected`, `where`, `where_null`, `sample`, `limit`: corpus rows; and `without_id`, of
+               the selected.
 
 Zeros are left out. Exact float sums: a float64 is split into 32-bit limbs at fixed powers of two;
 stat `limb_<k>` holds the sum of limbs of weight 2**(32*k). Limbs add as int64 without loss for up to
-2**31 rows a cell.
+10**9 rows a cell.
 """
 
 from __future__ import annotations
@@ -78,6 +79,22 @@ def exact_sums(
                 total = totals.setdefault(int(k) + step, np.zeros(num_groups, dtype=np.int64))
                 np.add.at(total, groups[at], (digits * sign)[at])
     yield from ((k, totals[k]) for k in sorted(totals) if totals[k].any())
+
+
+def exact_integer_sums(
+    values: npt.NDArray[np.int64] | npt.NDArray[np.uint64], groups: npt.NDArray[np.int64], *, num_groups: int
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """Sums of 64-bit integers by group, as limbs; see `exact_sums`.
+
+    >>> limbs = exact_integer_sums(np.array([2**62, 1, -(2**62)]), np.zeros(3, dtype=np.int64), num_groups=1)
+    >>> int(sum_of_limbs({f"limb_{k}": int(totals[0]) for k, totals in limbs}))
+    1
+    """
+    for limb, digits in ((0, values & values.dtype.type(_LIMB_MASK)), (1, values >> values.dtype.type(_LIMB_BITS))):
+        total = np.zeros(num_groups, dtype=np.int64)
+        np.add.at(total, groups, digits.astype(np.int64))
+        if total.any():
+            yield limb, total
 
 
 def sum_of_limbs(limbs: Mapping[str, int]) -> Fraction:

@@ -62,6 +62,7 @@ def build_report(record: RunRecord, counts: RunCounts, *, run_id: str, duplicate
             files=len(record.corpus.files),
             rows=counts.selection.get("corpus", 0),
             selected=counts.selection.get("selected", 0),
+            without_id=counts.selection.get("without_id", 0),
             left_out={name: counts.selection.get(name, 0) for name in LEFT_OUT},
             duplicate_ids={"ids": duplicates.ids, "rows": duplicates.rows, "examples": list(duplicates.examples)},
         ),

@@ -38,6 +38,8 @@ def _about_rows(record: RunRecord, counts: RunCounts, duplicates: Duplicates) ->
         yield f"No row was selected out of {counts.selection.get('corpus', 0)}: there is no rate."
     if counts.selection.get("where_null"):
         yield f"{counts.selection['where_null']} rows were left out because the condition was null for them."
+    if counts.selection.get("without_id"):
+        yield f"{counts.selection['without_id']} rows have no id; each is known by its place in its file."
     if duplicates.ids:
         yield f"{duplicates.ids} ids occur more than once; each of their rows is counted."
     if not all(system.determinism == "bitwise" for system in record.systems):

@@ -109,12 +109,13 @@ class ClusterFacts:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Corpus rows by fate, and ids that occur more than once."""
+    """Corpus rows by fate; selected rows whose id is null or no text; ids that occur more than once."""
 
     files: int
     rows: int
     selected: int
     left_out: Mapping[str, int]
+    without_id: int
     duplicate_ids: Mapping[str, Any]
 
 

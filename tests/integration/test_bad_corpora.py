@@ -122,6 +122,22 @@ def test_bytes_that_are_no_utf8_fail_their_row(corpus: Path, run: Run) -> None:
     assert done.report["systems"][0]["failures"] == {"undecodable_response": 1}
 
 
+def test_names_that_are_no_utf8_fail_their_row(corpus: Path, run: Run) -> None:
+    write(corpus, answer=["yes"] * 3, model=pa.array([b"a", b"\xff", None]))
+    done = run(systems=[{"kind": "recorded", "name_from": "model"}])
+    assert {r["system"]: (r["supported"], r["failed"]) for r in done.report["rates"]} == {"a": (1, 0), "(none)": (1, 1)}
+    with pytest.raises(BadRow, match=r"'model' has 1 undecodable"):
+        run("other", systems=[{"kind": "recorded", "name_from": "model"}], corpus={"on_bad_row": "stop"})
+
+
+def test_rows_without_an_id_are_counted(corpus: Path, run: Run) -> None:
+    write(corpus, id=["a", None, "b", None], answer=["yes"] * 4)
+    done = run()
+    assert done.report["corpus"]["without_id"] == 2
+    assert any("2 rows have no id" in warning for warning in done.report["warnings"])
+    assert outcomes(done) == (0, 4, 0, 0, 0, 0)
+
+
 def test_no_rows_after_where(corpus: Path, run: Run) -> None:
     write(corpus, answer=["yes"] * 5)
     done = run(corpus={"where": "id = 'nobody'"})

@@ -9,6 +9,7 @@ import pytest
 
 from halluc_ray.engine import counting
 from halluc_ray.errors import ConservationError
+from halluc_ray.records.counts import sum_of_limbs
 from halluc_ray.records.schemas import GENERATIONS
 from halluc_ray.storage import open_store
 from tests.unit.engine.whole import COLUMNS, answers, begin, compute, plan_of, report_of, spec_of, write
@@ -111,3 +112,13 @@ def test_units_of_smaller_batches_than_planned_are_counted():
     builder = counting.CountsBuilder()
     counting.count_units(builder, counting.group(0, pa.array(["", ""]), []), two, rebatched=True)
     assert {row["stat"]: row["value"] for row in builder.build().to_pylist()} == {"rows": 2, "rebatched": 2}
+
+
+def test_sums_of_large_integers_are_exact():
+    values = pa.array([2**53 + 1, 2**62, None, -(2**62), -1])
+    builder = counting.CountsBuilder()
+    everything = counting.group(0, pa.array([""] * 5), [])
+    counting.count_summary(builder, everything, values, np.array([True] * 5), item=0)
+    found = {row["stat"]: row["value"] for row in builder.build().to_pylist()}
+    assert sum_of_limbs(found) == 2**53
+    assert (found["rows"], found["skipped"]) == (4, 1)

@@ -94,6 +94,7 @@ def test_json_has_the_promised_keys_and_no_surprises(made):
         "rows": 3,
         "selected": 2,
         "left_out": {"where": 0, "where_null": 0, "sample": 0, "limit": 1},
+        "without_id": 0,
         "duplicate_ids": {"ids": 0, "rows": 0, "examples": []},
     }
     assert {"signature", "run_id", "schema_version", "summaries", "reasons", "warnings", "determinism"} <= set(parsed)
