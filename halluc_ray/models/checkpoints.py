@@ -114,7 +114,7 @@ def label_names(config: Mapping[str, Any]) -> dict[int, str]:
     >>> label_names({})
     {0: 'LABEL_0', 1: 'LABEL_1'}
     """
-    named = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    named = config.get("id2label") or {index: f"LABEL_{index}" for index in range(config.get("num_labels") or 2)}
     return {int(index): str(name) for index, name in named.items()}
 
 

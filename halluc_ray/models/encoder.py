@@ -6,15 +6,13 @@ Knows one checkpoint and one template; does not plan batches and knows no outcom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from halluc_ray.config import ClassifierSystem
-from halluc_ray.errors import ModelError, SpecError
 from halluc_ray.models import prompts
 from halluc_ray.models.faults import device_faults
 from halluc_ray.models.padding import pad
@@ -32,12 +30,21 @@ class Encoder:
 
     draws = 1
 
-    def __init__(self, system: ClassifierSystem, *, folder: Path, dtype: str, attention: str, device: str) -> None:
-        """Load network and tokenizer from a local folder.
+    def __init__(
+        self,
+        system: ClassifierSystem,
+        *,
+        folder: Path,
+        labels: Mapping[str, str],
+        dtype: str,
+        attention: str,
+        device: str,
+    ) -> None:
+        """Load network and tokenizer from a local folder; `labels` names each class, by its id as text.
 
         Raises:
             ModelError: the folder holds no such model.
-            SpecError: template or labels don't fit.
+            SpecError: a template names no role.
         """
         where = f"systems.{system.name}"
         self._template = prompts.parse(system.template, where=f"{where}.template")
@@ -49,7 +56,7 @@ class Encoder:
         self._tokenizer = load_tokenizer(folder)
         self._network = load_network("sequence-classification", folder, dtype=dtype, attention=attention, device=device)
         self._device = device
-        self._labels = _label_names(system, self._network.config)
+        self._labels = {int(index): name for index, name in labels.items()}
         self._limit = min(system.max_input_tokens, longest_input(self._network, self._tokenizer))
         known = (
             getattr(self._network.config, "pad_token_id", None),
@@ -120,17 +127,3 @@ class Encoder:
         del self._network
         if self._device == "cuda":
             torch.cuda.empty_cache()
-
-
-def _label_names(system: ClassifierSystem, config: Any) -> list[str]:
-    """Name of each class, by position."""
-    if config.num_labels < 2:
-        raise ModelError(f"systems.{system.name}: the checkpoint has {config.num_labels} class; a classifier needs two")
-    if not system.labels:
-        return [str(config.id2label[index]) for index in range(config.num_labels)]
-    if set(system.labels) != set(range(config.num_labels)):
-        raise SpecError(
-            f"systems.{system.name}.labels: names ids {sorted(system.labels)}; the checkpoint has {config.num_labels} "
-            f"classes, 0 to {config.num_labels - 1}: name each of them, or none"
-        )
-    return [system.labels[index] for index in range(config.num_labels)]

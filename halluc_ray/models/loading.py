@@ -15,13 +15,20 @@ from halluc_ray.config import CausalSystem, ClassifierSystem
 from halluc_ray.models.protocol import Model
 
 
-def load_model(system: CausalSystem | ClassifierSystem, *, folder: Path, numerics: Mapping[str, str | int]) -> Model:
+def load_model(
+    system: CausalSystem | ClassifierSystem,
+    *,
+    folder: Path,
+    numerics: Mapping[str, str | int],
+    labels: Mapping[str, str],
+) -> Model:
     """Load a model as the plan says.
 
     Args:
         system: the system's section of the spec.
         folder: a local checkpoint.
         numerics: from `numerics.resolve`.
+        labels: name of each class of a classifier, by its id as text; empty for others.
 
     Raises:
         ModelError: the checkpoint can't be loaded.
@@ -39,7 +46,7 @@ def load_model(system: CausalSystem | ClassifierSystem, *, folder: Path, numeric
         case ClassifierSystem():
             from halluc_ray.models.encoder import Encoder
 
-            return Encoder(system, folder=folder, dtype=dtype, attention=attention, device=device)
+            return Encoder(system, folder=folder, labels=labels, dtype=dtype, attention=attention, device=device)
         case CausalSystem():
             from halluc_ray.models.causal import CausalLM
 

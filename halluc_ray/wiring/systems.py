@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from halluc_ray.config import CausalSystem, ClassifierSystem, RecordedSystem, RunSpec, Store, System
-from halluc_ray.errors import SpecError
+from halluc_ray.errors import InputError, SpecError
 from halluc_ray.models import numerics as numerics_of
 from halluc_ray.models import prompts
 from halluc_ray.models.checkpoint_cache import fetch_checkpoint
@@ -101,7 +101,7 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
                 accelerator=accelerator,
             )
             settings = system.model_dump(mode="json", exclude_defaults=True, exclude=set(_NOT_GENERATED))
-            labels = _labels(system, checkpoint.config)
+            labels = _labels(system, checkpoint)
             if labels:
                 settings["labels"] = labels
             settings["checkpoint"] = checkpoint.digest
@@ -130,7 +130,7 @@ def load_generator(resolved: ResolvedSystem, store: Store, *, bitwise: bool) -> 
     if bitwise:
         numerics_of.check(resolved.numerics)
     folder: Path = fetch_checkpoint(_source(system, store), checkpoint.files, digest=checkpoint.digest)
-    model = load_model(system, folder=folder, numerics=dict(resolved.numerics))
+    model = load_model(system, folder=folder, numerics=resolved.numerics, labels=resolved.labels)
     return Generator(model, token_budget=int(resolved.numerics["token_budget"]))
 
 
@@ -164,10 +164,15 @@ def _roles(system: CausalSystem | ClassifierSystem) -> frozenset[str]:
     return roles
 
 
-def _labels(system: CausalSystem | ClassifierSystem, config: Mapping[str, Any]) -> dict[str, str]:
+def _labels(system: CausalSystem | ClassifierSystem, checkpoint: Checkpoint) -> dict[str, str]:
     if isinstance(system, CausalSystem):
         return {}
-    known = label_names(config)
+    known = label_names(checkpoint.config)
+    if len(known) < 2 or set(known) != set(range(len(known))):
+        raise InputError(
+            f"systems[{system.name}].checkpoint: {checkpoint.uri} has the classes {sorted(known)}; "
+            "a classifier needs two or more, counted from 0: name another checkpoint"
+        )
     if system.labels and set(system.labels) != set(known):
         raise SpecError(
             f"systems[{system.name}].labels: names the ids {sorted(system.labels)}, "

@@ -11,7 +11,7 @@ from halluc_ray.config import ClassifierSystem, Engine
 from halluc_ray.models import numerics
 from halluc_ray.models.checkpoint_cache import fetch_checkpoint
 from halluc_ray.models.checkpoint_sources import open_source
-from halluc_ray.models.checkpoints import inspect_checkpoint
+from halluc_ray.models.checkpoints import inspect_checkpoint, label_names
 from halluc_ray.models.execution import generate
 from halluc_ray.models.loading import load_model
 from halluc_ray.records import Sample
@@ -35,7 +35,8 @@ def load(uri: str, *, store=None, cache: Path):
     )
     numerics.check(frozen)
     folder = fetch_checkpoint(source, checkpoint.files, digest=checkpoint.digest, cache=cache)
-    return load_model(system, folder=folder, numerics=frozen), checkpoint, folder
+    labels = {str(index): name for index, name in label_names(checkpoint.config).items()}
+    return load_model(system, folder=folder, numerics=frozen, labels=labels), checkpoint, folder
 
 
 def units(model, texts: list[str]):

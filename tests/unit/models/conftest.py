@@ -1,5 +1,6 @@
 """Tiny models with random weights, saved and loaded as real checkpoints."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from transformers import (
 )
 
 from halluc_ray.config import CausalSystem, ClassifierSystem
+from halluc_ray.models.checkpoints import label_names
 from halluc_ray.models.loading import load_model
 from halluc_ray.records import Sample
 
@@ -124,9 +126,10 @@ def causal(folder: Path, *, max_input_tokens: int = 1024, template: str = "{prom
         kind="causal-lm", name="m", checkpoint=str(folder), max_input_tokens=max_input_tokens, template=template,
         chat=chat, system_prompt=system_prompt, decoding={"max_new_tokens": 12, **decoding},
     )  # fmt: skip
-    return load_model(system, folder=folder, numerics=NUMERICS)
+    return load_model(system, folder=folder, numerics=NUMERICS, labels={})
 
 
-def classifier(folder: Path, **options):
+def classifier(folder: Path, *, labels: dict[str, str] | None = None, **options):
     system = ClassifierSystem(kind="sequence-classification", name="c", checkpoint=str(folder), **options)
-    return load_model(system, folder=folder, numerics=NUMERICS)
+    own = {str(index): name for index, name in label_names(json.loads((folder / "config.json").read_text())).items()}
+    return load_model(system, folder=folder, numerics=NUMERICS, labels=labels or own)

@@ -37,6 +37,13 @@ def test_labels_that_do_not_fit_are_refused(resolve, labels):
         resolve(labels=labels)
 
 
+@pytest.mark.parametrize("labels", [{"0": "score"}, {"1": "no", "2": "yes"}])
+def test_a_checkpoint_whose_classes_are_no_choice_is_refused(resolve, tmp_path, labels):
+    folder = save_checkpoint(tmp_path / "other", labels=labels)
+    with pytest.raises(InputError, match=r"systems\[k\].checkpoint: .*/other has the classes \[.*\]; a classifier"):
+        resolve(checkpoint=str(folder))
+
+
 def test_roles_are_those_of_the_templates(resolve):
     assert resolve().roles == {"prompt"}
     assert resolve(template="{context}", pair_template="{response}").roles == {"context", "response"}
