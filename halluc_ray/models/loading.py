@@ -21,6 +21,7 @@ def load_model(
     folder: Path,
     numerics: Mapping[str, str | int],
     labels: Mapping[str, str],
+    threads: int,
 ) -> Model:
     """Load a model as the plan says.
 
@@ -29,12 +30,12 @@ def load_model(
         folder: a local checkpoint.
         numerics: from `numerics.resolve`.
         labels: name of each class of a classifier, by its id as text; empty for others.
+        threads: that this process may use.
 
     Raises:
         ModelError: the checkpoint can't be loaded.
         SpecError: the system's options don't fit the checkpoint.
     """
-    threads = int(numerics["threads"])
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
     os.environ["RAYON_NUM_THREADS"] = str(threads)

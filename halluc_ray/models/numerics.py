@@ -13,6 +13,8 @@ Token budgets (tokens of a padded batch), kind x device x weights:
 
 The CPU rows are measured; the CUDA rows are sized so that activations and key-value caches stay well
 inside 40 GiB and are to be tuned per card.
+
+Threads belong to the numerics of a CPU alone: they cut its sums; a GPU's are cut by its kernels.
 """
 
 from __future__ import annotations
@@ -115,11 +117,10 @@ def resolve(
         "dtype": dtype,
         **_library_versions(),
         "attention": "eager" if config.get("model_type") in _SDPA_LESS else "sdpa",
-        "threads": engine.cpus_per_actor,
         "token_budget": budget,
     }
     if device == "cpu":
-        return numerics | {"isa": cpu_isa(), "cpu_vendor": cpu_vendor()}
+        return numerics | {"threads": engine.cpus_per_actor, "isa": cpu_isa(), "cpu_vendor": cpu_vendor()}
     name = accelerator or engine.accelerator
     if name is None:
         raise SpecError("engine.accelerator: null; the plan freezes the GPU type: name it, such as H100")

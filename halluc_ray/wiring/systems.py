@@ -42,6 +42,7 @@ class ResolvedSystem:
         numerics: frozen floating point; empty for recorded answers.
         labels: label id as text -> label name, for classifiers.
         checkpoint: what is run; None for recorded answers.
+        threads: of the process that runs it.
     """
 
     spec: System
@@ -51,6 +52,7 @@ class ResolvedSystem:
     numerics: Mapping[str, str | int]
     labels: Mapping[str, str]
     checkpoint: Checkpoint | None
+    threads: int
 
     @property
     def name_from(self) -> str | None:
@@ -106,7 +108,8 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
                 settings["labels"] = labels
             settings["checkpoint"] = checkpoint.digest
             version = SEMANTICS_VERSIONS[system.kind]
-            return ResolvedSystem(system, _roles(system), settings, version, numerics, labels, checkpoint)
+            threads = spec.engine.cpus_per_actor
+            return ResolvedSystem(system, _roles(system), settings, version, numerics, labels, checkpoint, threads)
         case _:
             assert_never(system)
 
@@ -130,7 +133,9 @@ def load_generator(resolved: ResolvedSystem, store: Store, *, bitwise: bool) -> 
     if bitwise:
         numerics_of.check(resolved.numerics)
     folder: Path = fetch_checkpoint(_source(system, store), checkpoint.files, digest=checkpoint.digest)
-    model = load_model(system, folder=folder, numerics=resolved.numerics, labels=resolved.labels)
+    model = load_model(
+        system, folder=folder, numerics=resolved.numerics, labels=resolved.labels, threads=resolved.threads
+    )
     return Generator(model, token_budget=int(resolved.numerics["token_budget"]))
 
 
@@ -154,7 +159,7 @@ def _source(system: CausalSystem | ClassifierSystem, store: Store) -> Source:
 def _recorded(system: RecordedSystem, spec: RunSpec) -> ResolvedSystem:
     roles = frozenset(role for role in ("prompt", "response") if role in spec.corpus.columns.mapped())
     settings = {"name_from": system.name_from} if system.name_from else {}
-    return ResolvedSystem(system, roles, settings, RECORDED_VERSION, {}, {}, None)
+    return ResolvedSystem(system, roles, settings, RECORDED_VERSION, {}, {}, None, spec.engine.cpus_per_actor)
 
 
 def _roles(system: CausalSystem | ClassifierSystem) -> frozenset[str]:

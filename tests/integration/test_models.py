@@ -36,7 +36,7 @@ def load(uri: str, *, store=None, cache: Path):
     numerics.check(frozen)
     folder = fetch_checkpoint(source, checkpoint.files, digest=checkpoint.digest, cache=cache)
     labels = {str(index): name for index, name in label_names(checkpoint.config).items()}
-    return load_model(system, folder=folder, numerics=frozen, labels=labels), checkpoint, folder
+    return load_model(system, folder=folder, numerics=frozen, labels=labels, threads=1), checkpoint, folder
 
 
 def units(model, texts: list[str]):

@@ -66,8 +66,8 @@ def changed(spec, path, value):
     return spec
 
 
-def planned(spec):
-    return build_plan(load_spec(yaml.safe_dump(spec, sort_keys=False), source="spec"), device="cpu")
+def planned(spec, device="cpu"):
+    return build_plan(load_spec(yaml.safe_dump(spec, sort_keys=False), source="spec"), device=device)
 
 
 def stages(plan, system, item=0):
@@ -131,6 +131,13 @@ def test_what_a_change_makes_new(base, path, value, new):
     for system, wanted in enumerate(new):
         was, now = stages(before, system), stages(after, system)
         assert {kind for kind in was if was[kind] != now[kind]} == wanted, before.context.systems[system].spec.name
+
+
+def test_the_threads_of_a_gpu_s_actors_make_nothing_new(base):
+    on_a_gpu = changed(changed(base, "engine.device", "cuda"), "engine.accelerator", "H100")
+    one, eight = (planned(changed(on_a_gpu, "engine.cpus_per_actor", n), device="cuda") for n in (1, 8))
+    assert one.run_id == eight.run_id
+    assert [system.resolved.threads for system in eight.context.systems] == [8, 8, 8]
 
 
 def test_the_order_of_keys_says_nothing(base):

@@ -32,7 +32,7 @@ TEXTS = [
     "Long ago, " + "far beyond the hills, " * 12 + "a river ran.",
     "Prices rose by 3.5 % in March.",
 ]
-NUMERICS = {"device": "cpu", "dtype": "float32", "attention": "sdpa", "threads": 1, "token_budget": 1024}
+NUMERICS = {"device": "cpu", "dtype": "float32", "attention": "sdpa", "token_budget": 1024}
 CHAT = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -126,10 +126,10 @@ def causal(folder: Path, *, max_input_tokens: int = 1024, template: str = "{prom
         kind="causal-lm", name="m", checkpoint=str(folder), max_input_tokens=max_input_tokens, template=template,
         chat=chat, system_prompt=system_prompt, decoding={"max_new_tokens": 12, **decoding},
     )  # fmt: skip
-    return load_model(system, folder=folder, numerics=NUMERICS, labels={})
+    return load_model(system, folder=folder, numerics=NUMERICS, labels={}, threads=1)
 
 
 def classifier(folder: Path, *, labels: dict[str, str] | None = None, **options):
     system = ClassifierSystem(kind="sequence-classification", name="c", checkpoint=str(folder), **options)
     own = {str(index): name for index, name in label_names(json.loads((folder / "config.json").read_text())).items()}
-    return load_model(system, folder=folder, numerics=NUMERICS, labels=labels or own)
+    return load_model(system, folder=folder, numerics=NUMERICS, labels=labels or own, threads=1)

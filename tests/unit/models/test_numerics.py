@@ -74,6 +74,12 @@ def test_a_gpu_plan_names_its_accelerator():
         resolve(device="cuda")
 
 
+def test_threads_fix_the_bytes_of_a_cpu_and_not_those_of_a_gpu():
+    assert [resolve(cpus_per_actor=threads)["threads"] for threads in (1, 2)] == [1, 2]
+    one, eight = (resolve(device="cuda", accelerator="H100", cpus_per_actor=threads) for threads in (1, 8))
+    assert one == eight
+
+
 @pytest.mark.parametrize(
     ("name", "planned", "same"),
     [
