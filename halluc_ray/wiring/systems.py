@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
-from halluc_ray.config import CausalSystem, ClassifierSystem, RecordedSystem, RunSpec, Store, System
+from halluc_ray.config import CausalSystem, ClassifierSystem, Decoding, RecordedSystem, RunSpec, Store, System
 from halluc_ray.errors import InputError, SpecError
 from halluc_ray.models import numerics as numerics_of
 from halluc_ray.models import prompts
@@ -102,11 +102,8 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
                 num_parameters=checkpoint.num_parameters,
                 accelerator=accelerator,
             )
-            settings = system.model_dump(mode="json", exclude_defaults=True, exclude=set(_NOT_GENERATED))
             labels = _labels(system, checkpoint)
-            if labels:
-                settings["labels"] = labels
-            settings["checkpoint"] = checkpoint.digest
+            settings = _settings(system) | ({"labels": labels} if labels else {}) | {"checkpoint": checkpoint.digest}
             version = SEMANTICS_VERSIONS[system.kind]
             threads = spec.engine.cpus_per_actor
             return ResolvedSystem(system, _roles(system), settings, version, numerics, labels, checkpoint, threads)
@@ -167,6 +164,14 @@ def _roles(system: CausalSystem | ClassifierSystem) -> frozenset[str]:
     if isinstance(system, ClassifierSystem) and system.pair_template:
         roles |= prompts.parse(system.pair_template, where=f"systems[{system.name}].pair_template").roles
     return roles
+
+
+def _settings(system: CausalSystem | ClassifierSystem) -> dict[str, Any]:
+    """What outputs depend on of the section as written: greedy decoding reads no seed."""
+    if isinstance(system, CausalSystem) and system.decoding.temperature == 0:
+        seedless = system.decoding.model_copy(update={"seed": Decoding.model_fields["seed"].default})
+        system = system.model_copy(update={"decoding": seedless})
+    return system.model_dump(mode="json", exclude_defaults=True, exclude=set(_NOT_GENERATED))
 
 
 def _labels(system: CausalSystem | ClassifierSystem, checkpoint: Checkpoint) -> dict[str, str]:

@@ -60,6 +60,15 @@ def test_a_checkpoint_that_is_not_there(resolve, tmp_path):
         resolve(checkpoint=str(tmp_path / "empty"))
 
 
+@pytest.mark.parametrize("written", [{}, {"temperature": 0}, {"max_new_tokens": 9}, {"stop": ["."]}])
+def test_a_seed_says_nothing_of_greedy_answers(resolve, written):
+    def settings(**decoding):
+        return resolve(kind="causal-lm", decoding=written | decoding).settings
+
+    assert settings(seed=7) == settings()
+    assert settings(seed=7, temperature=0.5) != settings(temperature=0.5)
+
+
 def test_settings_hold_no_path_and_no_default(resolve, tmp_path):
     settings = resolve(max_input_tokens=512).settings
     assert set(settings) == {"checkpoint", "labels"}
