@@ -15,6 +15,9 @@ from pydantic_core import ErrorDetails
 
 Path = tuple[str | int, ...]
 
+_ALSO_CALLED = {"gpu": "cuda", "nvidia": "cuda", "fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""Words that people use for a value, closer in letters to another."""
+
 
 def describe(
     errors: Iterable[ErrorDetails], *, data: Any, schema: Mapping[str, Any], places: Mapping[Path, str]
@@ -104,7 +107,8 @@ def _message(loc: Path, error: ErrorDetails, schema: Mapping[str, Any]) -> str:
         case "literal_error":
             allowed = context["expected"]
             words = [word.strip("'") for word in allowed.replace(" or ", ", ").split(", ")]
-            suggestion = near_miss(error["input"], words) if isinstance(error["input"], str) else ""
+            meant = _ALSO_CALLED.get(error["input"], error["input"]) if isinstance(error["input"], str) else ""
+            suggestion = near_miss(meant, words) if meant else ""
             return f"{_shown(error['input'])} must be {allowed}{suggestion}"
         case "value_error":
             return error["msg"].removeprefix("Value error, ")

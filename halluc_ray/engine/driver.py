@@ -168,7 +168,9 @@ class Driver:
             actor = waited[ref]
             if actor.name in self._actors:
                 self._hear(actor, ref)
-        late = [a for a in self._actors.values() if a.seat is None and time.monotonic() - a.asked_at > SIT_S]
+        if any(actor.seat is not None for actor in self._actors.values()):
+            return  # the others may wait for room: the cluster is full, or still growing
+        late = [a for a in self._actors.values() if time.monotonic() - a.asked_at > SIT_S]
         for actor in late:
             self._lose(actor, WorkerLost(f"an actor did not start within {SIT_S:.0f} s: is there room for it?"))
 

@@ -21,6 +21,8 @@ from halluc_ray.config import Engine, RunSpec
 from halluc_ray.errors import SpecError
 from halluc_ray.models.numerics import Device
 
+GROWING_SLOTS = 8
+"""`engine.actors: auto` asks for so many at least on a cluster that grows: waiting actors are what it grows for."""
 _CPU_SLACK = 1e-6
 
 
@@ -31,7 +33,7 @@ class Placement:
     Attributes:
         device: what models run on.
         accelerator: Ray's name of the GPU type.
-        slots: most actors that the cluster can hold now; at least 1.
+        slots: most actors that the cluster can hold, or may grow to hold; at least 1.
         options: what each actor asks Ray for.
     """
 
@@ -58,11 +60,10 @@ def cluster() -> Iterator[None]:
         ray.shutdown()
 
 
-def device_without_cluster(engine: Engine) -> Device:
-    """What an embedded cluster on this machine would offer."""
-    if engine.device != "auto":
-        return engine.device
-    return "cuda" if any(Path("/proc/driver/nvidia/gpus").glob("*")) else "cpu"
+def surely_cpu() -> bool:
+    """No cluster is named or at hand, and this machine has no GPU: what Ray would find needs no asking."""
+    at_hand = bool(os.environ.get("RAY_ADDRESS")) or ray.is_initialized()
+    return not at_hand and not any(Path("/proc/driver/nvidia/gpus").glob("*"))
 
 
 def place(spec: RunSpec, *, models: bool) -> Placement:
@@ -89,12 +90,14 @@ def place(spec: RunSpec, *, models: bool) -> Placement:
         if engine.accelerator:
             options["accelerator_type"] = engine.accelerator
     slots = sum(_slots(node, asked) for node in nodes)
-    if not slots and _is_embedded():
+    if _grows(nodes):
+        slots = max(slots, GROWING_SLOTS)
+    if not slots:
+        offers = [{name: node.get(name, 0.0) for name in asked} for node in nodes]
         raise SpecError(
-            f"engine: an actor asks for {asked}, this machine offers "
-            f"{ {name: nodes[0].get(name, 0.0) for name in asked} }; lower cpus_per_actor or gpus_per_actor"
+            f"engine: an actor asks for {asked}, the nodes offer {offers}; lower cpus_per_actor or gpus_per_actor"
         )
-    return Placement(device, _accelerator(engine, nodes) if device == "cuda" else None, max(slots, 1), options)
+    return Placement(device, _accelerator(engine, nodes) if device == "cuda" else None, slots, options)
 
 
 def _device(engine: Engine, nodes: list[dict[str, float]], *, gpus: bool) -> Device:
@@ -103,7 +106,7 @@ def _device(engine: Engine, nodes: list[dict[str, float]], *, gpus: bool) -> Dev
     if gpus:
         return "cuda"
     room = any(node.get("CPU", 0) >= engine.cpus_per_actor for node in nodes)
-    if not _is_embedded() and (_autoscales() or not room):
+    if _grows(nodes) or (not _is_embedded(nodes) and not room):
         raise SpecError(
             "engine.device: auto; the cluster shows no GPU now and may add nodes of other kinds, so the "
             "device can't be known; set engine.device, and engine.accelerator for GPUs"
@@ -111,15 +114,20 @@ def _device(engine: Engine, nodes: list[dict[str, float]], *, gpus: bool) -> Dev
     return "cpu"
 
 
-def _autoscales() -> bool:
+def _grows(nodes: list[dict[str, float]]) -> bool:
     """The cluster was started by an autoscaler (KubeRay or `ray up`), which may add nodes of other kinds."""
+    return not _is_embedded(nodes) and _has_autoscaler()
+
+
+def _has_autoscaler() -> bool:
     return bool(os.environ.get("RAY_CLUSTER_NAME") or os.environ.get("KUBERAY_GEN_RAY_START_CMD")) or (
         Path("~/ray_bootstrap_config.yaml").expanduser().exists()
     )
 
 
-def _is_embedded() -> bool:
-    return not os.environ.get("RAY_ADDRESS")
+def _is_embedded(nodes: list[dict[str, float]]) -> bool:
+    """The cluster is this process' own: nobody named another, and it is one machine."""
+    return not os.environ.get("RAY_ADDRESS") and len(nodes) == 1
 
 
 def _accelerator(engine: Engine, nodes: list[dict[str, float]]) -> str | None:

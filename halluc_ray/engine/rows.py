@@ -5,7 +5,7 @@ Knows Parquet and roles; does not know systems' models, indicators or Ray. Calle
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -57,13 +57,19 @@ class ShardRows:
 
     def failures(self, roles: Iterable[str]) -> list[str | None]:
         """Why each row can't be evaluated by a system that reads `roles`; None where it can."""
+        reasons = self.undecodable_in(roles)
+        for role in sorted(roles):
+            if role in self.roles and self.roles[role].null_count:
+                for position in np.flatnonzero(pc.is_null(self.roles[role]).to_numpy(zero_copy_only=False)):
+                    reasons[position] = reasons[position] or f"null_{role}"
+        return reasons
+
+    def undecodable_in(self, roles: Iterable[str]) -> list[str | None]:
+        """Which of `roles` holds bytes that are no text, per row; None where none does."""
         reasons: list[str | None] = [None] * len(self)
         for role in sorted(roles):
             for position in np.flatnonzero(self.undecodable.get(role, ())):
                 reasons[position] = reasons[position] or f"undecodable_{role}"
-            if role in self.roles and self.roles[role].null_count:
-                for position in np.flatnonzero(pc.is_null(self.roles[role]).to_numpy(zero_copy_only=False)):
-                    reasons[position] = reasons[position] or f"null_{role}"
         return reasons
 
     def refuse_bad(self, reasons: list[str | None], columns: Mapping[str, str]) -> None:
@@ -77,10 +83,24 @@ class ShardRows:
             reason = reasons[bad[0]] or ""
             fault, _, role = reason.partition("_")
             alike = [int(self.rows[position]) for position in bad if reasons[position] == reason]
-            named = ", ".join(map(str, alike[:_NAMED_ROWS])) + (", …" if len(alike) > _NAMED_ROWS else "")
             raise BadRow(
-                f"{self.place}: column {columns.get(role, role)!r} has {len(alike)} {fault} value(s) (rows {named} "
-                f"of the range); fix the corpus or set corpus.on_bad_row: fail_row"
+                f"{self.place}: column {columns.get(role, role)!r} has {len(alike)} {fault} value(s) "
+                f"(rows {_first(alike)} of the range); fix the corpus or set corpus.on_bad_row: fail_row"
+            )
+
+    def refuse_failed(self, generations: pa.Table) -> None:
+        """Stop at rows that a model could not answer.
+
+        Raises:
+            BadRow: naming file, row group, the reason and the first rows.
+        """
+        failed = generations.filter(generations["failure"].is_valid())
+        if len(failed):
+            reason = failed["failure"][0].as_py()
+            alike = failed.filter(pc.equal(failed["failure"].cast(pa.string()), reason))["row"].unique().to_pylist()
+            raise BadRow(
+                f"{self.place}: {len(alike)} row(s) got no output, reason {reason} (rows {_first(alike)} of the "
+                "range); fix the corpus or set corpus.on_bad_row: fail_row"
             )
 
 
@@ -221,6 +241,10 @@ def within_capacity(place: str, *, num_rows: int) -> Iterator[None]:
             f"{place}: a column's {num_rows:,} texts pass 2 GiB, the most that one shard holds; "
             f"set engine.shard_rows to less, such as {max(1, num_rows // 8)}, and have row groups below 2 GiB"
         ) from error
+
+
+def _first(rows: Sequence[int]) -> str:
+    return ", ".join(map(str, rows[:_NAMED_ROWS])) + (", …" if len(rows) > _NAMED_ROWS else "")
 
 
 def _role(role: str, array: pa.Array) -> Texts:

@@ -80,6 +80,10 @@ class ShardRunner:
         done = tuple(stage.name for stage in system.stages if stage.name in task.missing)
         return ShardReport(task.key, done, rates, dict(self._seconds), made.notes)
 
+    @property
+    def _stops_at_bad_rows(self) -> bool:
+        return self._context.spec.corpus.on_bad_row == "stop"
+
     def _columns(self, system: SystemPlan, missing: frozenset[str]) -> set[str]:
         spec = self._context.spec
         roles: set[str] = set()
@@ -110,7 +114,7 @@ class ShardRunner:
         reasons = rows.failures(system.resolved.roles)
         for position in np.flatnonzero(names.undecodable) if names else ():
             reasons[position] = reasons[position] or "undecodable_name"
-        if self._context.spec.corpus.on_bad_row == "stop":
+        if self._stops_at_bad_rows:
             rows.refuse_bad(reasons, self._context.spec.corpus.columns.mapped() | {"name": name_from or ""})
         with self._timed("generate"):
             if system.recorded:
@@ -118,6 +122,8 @@ class ShardRunner:
             else:
                 made = self._generator_for(system).generate(samples_of(rows, reasons), failures_of(rows, reasons))
                 table, notes = made.table, made.notes
+        if self._stops_at_bad_rows:
+            rows.refuse_failed(table)
         return self._publish(stage, task, {"": table}, notes)
 
     def _scores(self, system: SystemPlan, task: ShardTask, units: Units) -> list[pa.Table]:
@@ -130,6 +136,9 @@ class ShardRunner:
                 if absent and (system.recorded or not indicator.recorded_only)
             )
         )
+        if self._stops_at_bad_rows:
+            read = names if system.recorded else names - {"response"}
+            units.rows.refuse_bad(units.rows.undecodable_in(read), self._context.spec.corpus.columns.mapped())
         batch = batch_of(units, names, recorded=system.recorded, labels=system.resolved.labels) if names else None
         found = []
         for stage, indicator, absent in zip(system.scores, self._indicators, needed, strict=bool(needed)):

@@ -6,6 +6,7 @@ Plain state, fed by the driver; makes `Progress` records and the text of heartbe
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,12 +25,12 @@ class Tally:
 
     def __init__(self, plan: Plan, tasks: Sequence[ShardTask]) -> None:
         self._plan = plan
-        pairs = [shard for system in plan.context.systems for shard in plan.shards(system)]
-        to_do = sum(task.shard.source.num_rows for task in tasks)
+        pairs = [(system.count.name, shard) for system in plan.context.systems for shard in plan.shards(system)]
+        self._times = Counter((stage, shard.key) for stage, shard in pairs)
         self._shards = len(pairs)
-        self._rows = sum(shard.source.num_rows for shard in pairs)
-        self._shards_done = self._shards - len(tasks)
-        self._rows_before = self._rows - to_do
+        self._rows = sum(shard.source.num_rows for _, shard in pairs)
+        self._shards_done = self._shards - sum(map(self._pairs, tasks))
+        self._rows_before = self._rows - sum(self._pairs(task) * task.shard.source.num_rows for task in tasks)
         self._rows_here = 0
         self._rates: dict[tuple[str, str], tuple[int, int]] = {}
         self._started: float | None = None
@@ -43,13 +44,17 @@ class Tally:
 
     def finish(self, task: ShardTask, report: ShardReport) -> None:
         """A task is done."""
-        self._shards_done += 1
-        self._rows_here += task.shard.source.num_rows
+        self._shards_done += self._pairs(task)
+        self._rows_here += self._pairs(task) * task.shard.source.num_rows
         name = self._plan.context.systems[task.system].spec.name
         for (system, item), (hallucinated, defined) in report.rates.items():
             key = (system or name or "", self._plan.record.indicators[item].name)
             before = self._rates.get(key, (0, 0))
             self._rates[key] = (before[0] + hallucinated, before[1] + defined)
+
+    def _pairs(self, task: ShardTask) -> int:
+        """Pairs that a task settles: more than one where two files, or two systems, are the same."""
+        return self._times[self._plan.context.systems[task.system].count.name, task.shard.key]
 
     def progress(self) -> Progress:
         """The run at this moment."""

@@ -15,7 +15,7 @@ import ray
 
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
 from halluc_ray.engine.shard_run import ShardRunner
-from halluc_ray.errors import HallucRayError, StoreError, WorkerLost
+from halluc_ray.errors import HallucRayError, InputError, StoreError, WorkerLost
 from halluc_ray.storage import open_store
 from halluc_ray.storage.files import verify_unchanged
 from halluc_ray.storage.probe import see_nonce
@@ -70,6 +70,8 @@ class Worker:
                 see_checkpoint(system.resolved, self._context.spec.store)
         except HallucRayError as error:
             return seat, type(error)(f"node {address}: {error}")
+        except OSError as error:
+            return seat, InputError(f"node {address}: {error}; give the nodes what the driver sees")
         return seat, None
 
     def run(self, task: ShardTask) -> ShardReport:

@@ -5,7 +5,6 @@ Starts no actor; asks a Ray cluster only what devices it has, and only where the
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -114,7 +113,7 @@ def plan_on(spec: RunSpec, stack: ExitStack) -> Plan:
         return build_plan(spec, device="cpu")
     from halluc_ray.engine import placement
 
-    if not os.environ.get("RAY_ADDRESS") and placement.device_without_cluster(engine) == "cpu":
+    if placement.surely_cpu():
         return build_plan(spec, device="cpu")
     stack.enter_context(placement.cluster())
     placed = placement.place(spec, models=True)

@@ -7,9 +7,8 @@ actors, sweep, reduce. Ray starts only where something is to be computed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
 
 from halluc_ray.config import RunSpec
 from halluc_ray.engine.context import ShardTask
@@ -17,7 +16,7 @@ from halluc_ray.engine.heartbeat import Heartbeat, wait_for_turn
 from halluc_ray.engine.plan import Plan
 from halluc_ray.engine.progress import Progress
 from halluc_ray.engine.tally import Tally
-from halluc_ray.errors import RunIncomplete, StoreError
+from halluc_ray.errors import HallucRayError, InputError, RunIncomplete, StoreError
 from halluc_ray.evaluation.looking import rebuild
 from halluc_ray.evaluation.planning import done_shards, has_models, missing_tasks, open_output, plan_on
 from halluc_ray.evaluation.runs import Evaluation, RunFolder
@@ -36,20 +35,21 @@ def evaluate(spec: RunSpec, *, on_progress: OnProgress | None = None) -> Evaluat
         on_progress: told how far it is, several times a second.
 
     Raises:
-        SpecError, InputError, StoreError: refused before anything was started.
+        SpecError, InputError, StoreError: refused before anything was started, or damaged input met on the way.
         RunIncomplete: shards are missing at the end; the same call goes on.
     """
     tell = on_progress or (lambda progress: None)
     store = open_output(spec)
     with ExitStack() as stack:
         plan = plan_on(spec, stack)
-        check_create_only(store)
-        check_ranges(store)
         run = RunFolder(store, plan.run_id)
+        tasks = missing_tasks(plan, done_shards(store, plan))
+        if tasks:
+            check_create_only(store)
+            check_ranges(store)
         run.begin(plan)
         for stage in {stage.name: stage for system in plan.context.systems for stage in system.stages}.values():
             declare(store, stage)
-        tasks = missing_tasks(plan, done_shards(store, plan))
         computed = 0
         if tasks:
             computed = _compute(plan, tasks, run, stack, tell)
@@ -97,7 +97,7 @@ def _compute(plan: Plan, tasks: list[ShardTask], run: RunFolder, stack: ExitStac
 
     driver = Driver(plan, tasks, placement=placed, nonce=nonce, tally=tally, on_tick=tick)
     driven = driver.run()
-    incomplete = RunIncomplete(_what_is_missing(tasks, driven.given_up)) if driven.given_up else None
+    incomplete = _what_is_missing(tasks, driven.given_up) if driven.given_up else None
     try:
         for name in stages:
             sweep(store, name)
@@ -115,10 +115,13 @@ def _stages_of(tasks: Sequence[ShardTask]) -> list[str]:
     return sorted({name for task in tasks for name in task.missing})
 
 
-def _what_is_missing(tasks: Sequence[ShardTask], given_up: Any) -> str:
-    lines = [f"{len(given_up)} of {len(tasks)} shards could not be computed; the same command tries them again"]
+def _what_is_missing(tasks: Sequence[ShardTask], given_up: Mapping[tuple[int, str], Exception]) -> HallucRayError:
+    """Why the run has no report: damaged input, which must be mended first, or what another try may do."""
+    damaged = all(isinstance(error, InputError) for error in given_up.values())
+    hint = "mend the input first" if damaged else "the same command tries them again"
+    lines = [f"{len(given_up)} of {len(tasks)} shards could not be computed; {hint}"]
     for (_, shard), error in list(given_up.items())[:_SHOWN_ERRORS]:
         lines.append(f"shard {shard}: {error}")
     if len(given_up) > _SHOWN_ERRORS:
         lines.append(f"... and {len(given_up) - _SHOWN_ERRORS} more")
-    return "\n".join(lines)
+    return (InputError if damaged else RunIncomplete)("\n".join(lines))

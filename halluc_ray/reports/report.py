@@ -119,7 +119,7 @@ class Corpus:
     duplicate_ids: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """Everything that report.json says."""
 
@@ -150,6 +150,11 @@ class Report:
     def overall(self) -> Iterable[Rate]:
         """The rates over all rows: one per system and indicator."""
         return (rate for rate in self.rates if not rate.slice)
+
+    def __repr__(self) -> str:
+        shares = ["no rate" if rate.rate is None else f"{rate.rate:.1%}" for rate in self.overall()]
+        rates = (f"{r.system} {r.indicator} {share}" for r, share in zip(self.overall(), shares, strict=True))
+        return f"Report({self.run_id}: {', '.join(rates)})"
 
     def _repr_html_(self) -> str:
         """A small table for notebooks."""

@@ -76,6 +76,12 @@ def test_stop_names_the_rows(corpus: Path, run: Run) -> None:
     assert str(path) in str(caught.value)
 
 
+def test_stop_holds_for_what_indicators_read_too(corpus: Path, run: Run) -> None:
+    write(corpus, answer=["yes", "no"], truth=pa.array([b"yes", b"\xff"]))
+    with pytest.raises(BadRow, match=r"'truth' has 1 undecodable value\(s\) \(rows 1 "):
+        run(corpus={"on_bad_row": "stop"})
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"", "empty"), (b"id,answer\n1,yes\n", "not.*Parquet|no Parquet"), (None, "cut")],

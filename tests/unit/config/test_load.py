@@ -84,6 +84,7 @@ def test_bad_overrides(override, named):
             "systems[0] (line 6): system_prompt has no effect",
         ),
         ("slices:", "engine: {gpus_per_actor: 1.5}\nslices:", "gpus_per_actor: 1.5 is no share of one GPU"),
+        ("slices:", "engine: {device: gpu}\nslices:", "did you mean 'cuda'"),
         ("slices:", "engine: {gpus_per_actor: 0, device: cuda}\nslices:", "gives a cuda actor no GPU"),
         ("kind: recorded, ", "", "systems[1].kind (line 7): required, but missing. Allowed: causal-lm, recorded"),
         ("name: m, ", "", "systems[0].name (line 6): required, but missing"),

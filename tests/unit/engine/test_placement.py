@@ -6,7 +6,7 @@ import pytest
 import ray
 
 from halluc_ray.config import RunSpec
-from halluc_ray.engine.placement import Placement, place
+from halluc_ray.engine.placement import GROWING_SLOTS, Placement, place
 from halluc_ray.errors import SpecError
 
 HEAD = "node:__internal_head__"
@@ -79,8 +79,16 @@ def test_two_kinds_of_gpu_must_be_chosen_from(placed) -> None:
 
 
 def test_an_actor_that_fits_nowhere_on_this_machine_is_refused(placed) -> None:
-    with pytest.raises(SpecError, match=r"asks for \{'CPU': 9\.0\}.*offers.*8"):
+    with pytest.raises(SpecError, match=r"asks for \{'CPU': 9\.0\}.*offer.*8"):
         placed({"CPU": 8, HEAD: 1}, address=False, cpus_per_actor=9)
+
+
+def test_a_cluster_without_room_is_refused_unless_it_may_grow(placed, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"CPU": 2, HEAD: 1}
+    with pytest.raises(SpecError, match=r"the nodes offer"):
+        placed(small, device="cpu", cpus_per_actor=4)
+    monkeypatch.setenv("RAY_CLUSTER_NAME", "x")
+    assert placed(small, device="cpu", cpus_per_actor=4).slots == GROWING_SLOTS
 
 
 def test_cpu_runs_take_gpus_only_when_told(placed) -> None:
