@@ -14,6 +14,7 @@ from typing import Protocol
 
 from halluc_ray.errors import InputError, SpecError
 
+MAIN_REVISION = "main"
 CHUNK_BYTES = 8 * 2**20
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
@@ -117,28 +118,43 @@ class StoreSource:
             yield self.store.read_range(file.name, offset=offset, length=length, etag=file.version)
 
 
-def open_source(uri: str, *, revision: str = "main", store: ObjectReader | None = None) -> Source:
+def open_source(
+    uri: str, *, revision: str = MAIN_REVISION, store: ObjectReader | None = None, where: str = "system"
+) -> Source:
     """Find a checkpoint.
 
     Args:
         uri: a folder, an `s3://bucket/prefix`, or a hub id such as `org/name`.
-        revision: branch, tag or commit, for a hub id.
+        revision: branch, tag or commit, for a hub id alone.
         store: the object store opened at `uri`; needed for `s3://`.
+        where: path of the section that names it, for messages.
 
     Raises:
-        SpecError: `uri` is neither.
+        SpecError: `uri` is neither, or has no revisions and one is asked for.
         InputError: the hub has no such checkpoint, or can't be reached.
     """
     if uri.startswith("s3://"):
         if store is None:
-            raise SpecError(f"checkpoint {uri!r} lies in an object store, and none was opened for it")
+            raise SpecError(f"{where}.checkpoint: {uri!r} lies in an object store, and none was opened for it")
+        _refuse_revision(revision, uri, where)
         return StoreSource(store)
     folder = Path(uri).expanduser()
     if folder.is_dir():
+        _refuse_revision(revision, uri, where)
         return FolderSource(folder.resolve(), uri)
     if folder.exists() or not _HUB_ID.match(uri):
-        raise SpecError(f"checkpoint {uri!r} is no folder here, no s3:// prefix and no hub id; correct the path")
+        raise SpecError(
+            f"{where}.checkpoint: {uri!r} is no folder here, no s3:// prefix and no hub id; correct the path"
+        )
     return FolderSource(_hub_snapshot(uri, revision), uri)
+
+
+def _refuse_revision(revision: str, uri: str, where: str) -> None:
+    if revision != MAIN_REVISION:
+        raise SpecError(
+            f"{where}.revision: {revision!r} has no effect on {uri}, which is no hub id; remove it, "
+            "or name the place of that revision"
+        )
 
 
 def _hub_snapshot(hub_id: str, revision: str) -> Path:

@@ -150,7 +150,7 @@ def _source(system: CausalSystem | ClassifierSystem, store: Store) -> Source:
     opened = None
     if system.checkpoint.startswith("s3://"):
         opened = open_store(system.checkpoint, endpoint=store.endpoint, region=store.region)
-    return open_source(system.checkpoint, revision=system.revision, store=opened)
+    return open_source(system.checkpoint, revision=system.revision, store=opened, where=f"systems[{system.name}]")
 
 
 def _recorded(system: RecordedSystem, spec: RunSpec) -> ResolvedSystem:

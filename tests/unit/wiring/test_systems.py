@@ -54,6 +54,18 @@ def test_a_template_that_names_no_role_is_refused(resolve):
         resolve(template="{promt}")
 
 
+@pytest.mark.parametrize("checkpoint", [{}, {"checkpoint": "s3://bucket/model"}])
+def test_a_revision_of_what_has_none_is_refused(resolve, checkpoint):
+    with pytest.raises(SpecError, match=r"systems\[k\]\.revision: 'v2' has no effect on .*model, which is no hub id"):
+        resolve(revision="v2", **checkpoint)
+
+
+def test_a_revision_of_a_hub_id_is_asked_of_the_hub(resolve, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match=r"'nobody/nothing' \(revision 'v2'\)"):
+        resolve(checkpoint="nobody/nothing", revision="v2")
+
+
 def test_a_checkpoint_that_is_not_there(resolve, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"no config.json there"):
