@@ -214,6 +214,10 @@ def demo(
         from halluc_ray.cli.demo import prepare_demo
         from halluc_ray.evaluation.reading import read_spec
 
+        typer.echo(
+            f"Asking SmolLM2-135M-Instruct {limit} facts in English and Chinese; it knows little but English, "
+            "so expect the Chinese half to fail. Its weights are unpacked once, which takes half a minute."
+        )
         spec_path = prepare_demo(folder, limit=limit)
         typer.echo(f"Spec    {spec_path}  (the same as: halluc-ray run {spec_path})")
         raise typer.Exit(run_spec(read_spec(str(spec_path))))
