@@ -1,6 +1,6 @@
 """Where a machine keeps what it need not compute twice. Knows the environment; touches no file.
 
-Callers: digests of corpus files (`storage`), digests and copies of checkpoints (`models`).
+Callers: `digest_cache`, copies of checkpoints (`models`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The node's cache: digests of files already read, and checkpoints fetched from object stores.
+"""The node's checkpoints: digests of their files, and copies fetched from object stores.
 
 A checkpoint is fetched once per node: under a file lock, into a temporary folder, checked against
 its digest, then renamed, so that a folder that is there is whole. Knows bytes and names; does not
@@ -7,34 +7,27 @@ know models. Callers: `checkpoints` (digests), wiring inside an actor (fetch).
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from halluc_ray.config.cache import cache_folder
+from halluc_ray.config.digest_cache import KnownFile, cached_digest
 from halluc_ray.errors import InputChanged, InputError, StoreUnavailable
 from halluc_ray.models.checkpoint_sources import FolderSource, Source, SourceFile
 
 
 def file_digests(source: Source, files: Iterable[SourceFile], *, cache: Path | None = None) -> dict[str, str]:
     """sha256 of each file's bytes, by name; a file is read again only when its size or version changed."""
-    record = (cache or cache_folder()) / "digests" / f"{hashlib.sha256(_identity(source)).hexdigest()[:32]}.json"
-    known = _read_record(record)
-    digests: dict[str, str] = {}
-    for file in files:
-        entry = known.get(file.name)
-        fresh = entry is not None and entry[:2] == [str(file.size), file.version]
-        digests[file.name] = entry[2] if entry is not None and fresh else _sha256(source, file)
-        known[file.name] = [str(file.size), file.version, digests[file.name]]
-    _write_record(record, known)
-    return digests
+    return {
+        file.name: cached_digest(_known(source, file), partial(_sha256, source, file), cache=cache) for file in files
+    }
 
 
 def fetch_checkpoint(
@@ -76,14 +69,14 @@ def fetch_checkpoint(
 def _download(source: Source, files: Mapping[str, str], target: Path) -> None:
     for stale in target.parent.glob(f".{target.name}-*"):
         shutil.rmtree(stale)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         listed = {file.name: file for file in source.files()}
         for name, planned in files.items():
             if name not in listed:
                 raise _changed(source.uri, name)
             found = hashlib.sha256()
-            with (partial / name).open("wb") as out:
+            with (unfinished / name).open("wb") as out:
                 for chunk in source.chunks(listed[name]):
                     found.update(chunk)
                     out.write(chunk)
@@ -91,9 +84,9 @@ def _download(source: Source, files: Mapping[str, str], target: Path) -> None:
                 os.fsync(out.fileno())
             if found.hexdigest() != planned:
                 raise _changed(source.uri, name)
-        partial.rename(target)
+        unfinished.rename(target)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _check(source: FolderSource, files: Mapping[str, str], cache: Path | None) -> None:
@@ -119,8 +112,10 @@ def _changed(uri: str, name: str) -> InputChanged:
     return InputChanged(f"checkpoint {uri}: {name} is no longer the file that was planned; plan again")
 
 
-def _identity(source: Source) -> bytes:
-    return (str(source.folder) if isinstance(source, FolderSource) else source.uri).encode()
+def _known(source: Source, file: SourceFile) -> KnownFile:
+    if isinstance(source, FolderSource):
+        return KnownFile(str(source.folder / file.name), file.size, file.version, written_ns=int(file.version))
+    return KnownFile(f"{source.uri}/{file.name}", file.size, file.version)
 
 
 def _sha256(source: Source, file: SourceFile) -> str:
@@ -128,20 +123,3 @@ def _sha256(source: Source, file: SourceFile) -> str:
     for chunk in source.chunks(file):
         found.update(chunk)
     return found.hexdigest()
-
-
-def _read_record(record: Path) -> dict[str, list[str]]:
-    try:
-        known = json.loads(record.read_text())
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _write_record(record: Path, known: Mapping[str, list[str]]) -> None:
-    """Best effort: without the record, files are read again."""
-    with contextlib.suppress(OSError):
-        record.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False) as out:
-            json.dump(known, out)
-        Path(out.name).replace(record)

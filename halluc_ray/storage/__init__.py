@@ -1,7 +1,7 @@
 """Where runs live: object stores, the commit protocol, the corpus as files."""
 
 from halluc_ray.storage.corpus_parquet import open_parquet
-from halluc_ray.storage.digests import digests, file_digest, has_cached_digest
+from halluc_ray.storage.digests import digests, file_digest
 from halluc_ray.storage.files import CorpusFile, list_files, verify_unchanged
 from halluc_ray.storage.opening import open_store
 from halluc_ray.storage.store import ObjectInfo, ObjectStore
@@ -12,7 +12,6 @@ __all__ = [
     "ObjectStore",
     "digests",
     "file_digest",
-    "has_cached_digest",
     "list_files",
     "open_parquet",
     "open_store",

@@ -1,6 +1,7 @@
 """Checkpoints: what is refused, what the digest covers, and one fetch per node."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,16 @@ def test_a_folder_that_changed_since_the_plan_is_refused(folder):
     save_file({}, folder / "model.safetensors")
     with pytest.raises(InputChanged, match=r"model\.safetensors is no longer the file that was planned"):
         fetch_checkpoint(source, planned.files, digest=planned.digest)
+
+
+def test_a_folder_that_is_rewritten_under_the_same_time_and_size_is_seen(folder):
+    config = folder / "config.json"
+    os.utime(config)
+    written = config.stat().st_mtime_ns
+    planned = inspect(folder)
+    config.write_bytes(config.read_bytes().replace(b'"n_layer": 2', b'"n_layer": 1'))
+    os.utime(config, ns=(written, written))
+    assert inspect(folder).digest != planned.digest
 
 
 def test_the_same_checkpoint_in_a_store_has_the_same_digest_and_is_fetched_whole(folder, tmp_path):
