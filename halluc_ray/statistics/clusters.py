@@ -20,12 +20,10 @@ class DesignEffect:
     Attributes:
         clusters: clusters (or buckets of them) in which the indicator is defined at all.
         value: variance of the rate over that of as many independent samples, at least 1.
-        effective: independent samples that would tell as much.
     """
 
     clusters: int
     value: float
-    effective: float
 
 
 def design_effect(hallucinated: npt.ArrayLike, *, defined: npt.ArrayLike, confidence: float) -> DesignEffect:
@@ -57,14 +55,14 @@ def design_effect(hallucinated: npt.ArrayLike, *, defined: npt.ArrayLike, confid
     count, size = count[size > 0], size[size > 0]
     groups, total = len(size), float(size.sum())
     if groups == 0:
-        return DesignEffect(0, 1.0, 0.0)
+        return DesignEffect(0, 1.0)
     if groups == 1:
-        return DesignEffect(1, total, 1.0)
+        return DesignEffect(1, total)
     rate = float(count.sum()) / total
     if rate in (0.0, 1.0):
-        return DesignEffect(groups, 1.0, total)
+        return DesignEffect(groups, 1.0)
     variance = groups / (groups - 1) * float(((count - rate * size) ** 2).sum()) / total**2
     quantile = 0.5 + confidence / 2
     freedom = float(stdtrit(groups - 1, quantile) / stdtrit(total - 1, quantile)) ** 2
     value = max(1.0, variance / (rate * (1 - rate) / total) * freedom)
-    return DesignEffect(groups, value, total / value)
+    return DesignEffect(groups, value)
