@@ -21,7 +21,7 @@ from halluc_ray.records.outcomes import Outcome
 from halluc_ray.records.schemas import SCORED
 
 _MEANING = {"true": 1, "yes": 1, "y": 1, "1": 1, "1.0": 1, "false": 0, "no": 0, "n": 0, "0": 0, "0.0": 0}
-_UNREADABLE, _NULL = 2, 3
+_UNREADABLE, _NULL, _UNDECODABLE = 2, 3, 4
 
 
 class RecordedLabelOptions(IndicatorOptions):
@@ -36,7 +36,8 @@ class RecordedLabel:
     """Hallucinated where the stored label says so: true, 1 or yes.
 
     A null label is not applicable, reason `no_label`; any other value is undecided, reason
-    `unreadable_label`, with the value as evidence.
+    `unreadable_label`, with the value as evidence. Bytes are read as UTF-8; those that are none are
+    undecided, reason `undecodable_label`.
 
     Reference:
         Li et al. 2023, HaluEval: human yes/no judgements of whether a response holds hallucinated
@@ -70,21 +71,20 @@ class RecordedLabel:
         """1.0 where the label says hallucinated, 0.0 where it says not.
 
         Raises:
-            InputError: the column holds lists or structs.
+            InputError: the column holds lists, structs or intervals.
         """
         stored = flat(batch.columns[self._column])
-        if pa.types.is_nested(stored.type):
-            name = self.options.column or "label"
+        name = self.options.column or "label"
+        if pa.types.is_nested(stored.type) or pa.types.is_interval(stored.type):
             raise InputError(f"column {name!r} is {stored.type}; recorded_label needs booleans, numbers or text")
-        meaning = _meaning(stored)
+        meaning, texts = _read(stored)
         state = np.select(
-            [meaning == _UNREADABLE, meaning == _NULL],
-            [np.uint8(Outcome.UNDECIDED), np.uint8(Outcome.NOT_APPLICABLE)],
+            [meaning == _NULL, meaning >= _UNREADABLE],
+            [np.uint8(Outcome.NOT_APPLICABLE), np.uint8(Outcome.UNDECIDED)],
             np.uint8(SCORED),
         ).astype(np.uint8)
-        name = self.options.column or "label"
-        against = pc.binary_join_element_wise(f"{name} =", pc.fill_null(stored.cast(pa.string()), "null"), " ")
-        reason = coded(meaning, [None, None, "unreadable_label", "no_label"])
+        against = pc.binary_join_element_wise(f"{name} =", pc.fill_null(texts, "null"), " ")
+        reason = coded(meaning, [None, None, "unreadable_label", "no_label", "undecodable_label"])
         return whole_column(meaning.astype(np.float64), state, reason=reason, against=against)
 
     def decide(self, score: npt.NDArray[np.float64], state: Codes) -> Codes:
@@ -92,8 +92,33 @@ class RecordedLabel:
         return decide_at(score, state, at=1.0)
 
 
-def _meaning(stored: pa.Array) -> npt.NDArray[np.int64]:
-    encoded = stored.cast(pa.string()).dictionary_encode()
-    of_text = [_MEANING.get(str(text).strip().casefold(), _UNREADABLE) for text in encoded.dictionary.to_pylist()]
-    index = pc.fill_null(encoded.indices, len(of_text)).to_numpy(zero_copy_only=False)
-    return np.take(np.array([*of_text, _NULL], dtype=np.int64), np.asarray(index, dtype=np.int64))
+def _read(stored: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
+    """Meaning of each label, and the label as text: each distinct value is read once."""
+    if not (_is_text(stored.type) or _is_bytes(stored.type)):
+        stored = stored.cast(pa.string())
+    encoded = stored.cast(pa.large_binary()).dictionary_encode()
+    distinct = encoded.dictionary.to_pylist()
+    meaning_of = np.array([*map(_meaning, distinct), _NULL], dtype=np.int64)
+    index = pc.fill_null(encoded.indices, len(distinct)).to_numpy(zero_copy_only=False)
+    texts = pa.array([value.decode(errors="backslashreplace") for value in distinct], pa.string())
+    return meaning_of[np.asarray(index, dtype=np.int64)], texts.take(encoded.indices)
+
+
+def _meaning(label: bytes) -> int:
+    try:
+        return _MEANING.get(label.decode().strip().casefold(), _UNREADABLE)
+    except UnicodeDecodeError:
+        return _UNDECODABLE
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )

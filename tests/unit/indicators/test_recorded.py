@@ -89,6 +89,38 @@ def test_an_unreadable_label_is_shown() -> None:
     assert (stored["reason"][0].as_py(), stored["against"][0].as_py()) == ("unreadable_label", "label = maybe")
 
 
+_BYTES = pa.array([b"yes", b"no", b"\xff\xfe", None], pa.binary())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        _BYTES,
+        _BYTES.cast(pa.large_binary()),
+        _BYTES.cast(pa.binary_view()),
+        _BYTES.dictionary_encode(),
+        pa.Array.from_buffers(pa.string(), len(_BYTES), _BYTES.buffers()),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_labels_stored_as_bytes_are_read_and_those_that_are_no_text_are_undecided(values: pa.Array) -> None:
+    indicator = RecordedLabel(RecordedLabelOptions())
+    assert outcomes(indicator, {"label": values}) == ["hallucinated", "supported", "undecided", "not_applicable"]
+    stored = scores_to_columns(indicator.score(ScoringBatch({"label": values})))
+    assert stored["reason"].to_pylist() == [None, None, "undecodable_label", "no_label"]
+    assert stored["against"].to_pylist() == ["label = yes", "label = no", "label = \\xff\\xfe", "label = null"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [pa.array([[True]]), pa.array([{"a": True}]), pa.array([(1, 2, 3)], pa.month_day_nano_interval())],
+    ids=lambda values: str(values.type),
+)
+def test_a_column_that_holds_no_labels(values: pa.Array) -> None:
+    with pytest.raises(InputError, match=r"column 'label' is .*; recorded_label needs booleans, numbers or text"):
+        outcomes(RecordedLabel(RecordedLabelOptions()), {"label": values})
+
+
 def test_halueval_holds_977_hallucinations_of_5000(corpora) -> None:
     table = pq.read_table(corpora / "halueval_general_v1" / "part-000.parquet")
     for column in ("label_hallucinated", "label_raw"):
