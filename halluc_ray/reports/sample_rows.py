@@ -26,7 +26,13 @@ _TEXT_ROLES = ("prompt", "context", "reference", "response", "label")
 _EVIDENCE = ("reason", "span", "span_start", "span_stop", "against")
 _ANY_OF = " | "
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-_ONE_BY_ONE = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+_STORED_TEXTS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_fixed_size_binary,
+)
 _LABELS = pa.array([outcome.label for outcome in OUTCOMES])
 
 
@@ -163,9 +169,21 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if any(is_kind(kind) for is_kind in _LISTS):
         values = [None if v is None else _ANY_OF.join(_word(x) for x in v if x is not None) for v in column.to_pylist()]
         return pa.chunked_array([pa.array(values, pa.string())])
-    if any(is_kind(kind) for is_kind in _ONE_BY_ONE):
-        return pa.chunked_array([pa.array([None if v is None else _word(v) for v in column.to_pylist()], pa.string())])
-    return column.cast(pa.string())
+    if any(is_kind(kind) for is_kind in _STORED_TEXTS):
+        return _decoded(column.cast(pa.large_binary()))
+    return _one_by_one(column) if pa.types.is_nested(kind) else column.cast(pa.string())
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Bytes as text; those of a Parquet string too, which no writer has to check."""
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return _one_by_one(column)
+
+
+def _one_by_one(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array([None if v is None else _word(v) for v in column.to_pylist()], pa.string())])
 
 
 def _word(value: object) -> str:

@@ -130,6 +130,13 @@ def test_any_column_is_shown_as_text(column, shown):
     assert as_text(pa.chunked_array([column])).to_pylist() == shown
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()])
+def test_bytes_that_are_no_text_are_marked_whatever_the_column_says(kind):
+    stored = pa.array([b"yes", b"\xff!", None], pa.large_binary() if kind == pa.large_string() else pa.binary())
+    column = pa.Array.from_buffers(kind, len(stored), stored.buffers())
+    assert as_text(pa.chunked_array([column])).to_pylist() == ["yes", "\ufffd!", None]
+
+
 def test_evidence_as_long_as_a_book_is_shortened_on_the_page(tmp_path):
     response = "no " * 500_000
     rows = [Row("a", (Verdict("hallucinated", "other", (0, len(response)), "yes"),), response=response)]
