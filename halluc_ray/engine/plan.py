@@ -28,7 +28,7 @@ from halluc_ray.models.numerics import Device
 from halluc_ray.records import Shard
 from halluc_ray.records.runs import CorpusRecord, FileRecord, IndicatorRecord, RunRecord, SummaryRecord, SystemRecord
 from halluc_ray.records.schemas import SCHEMA_VERSION
-from halluc_ray.storage.corpus_parquet import without_views
+from halluc_ray.storage.plain_types import without_views
 from halluc_ray.wiring.indicators import WiredIndicator, wire_indicators
 from halluc_ray.wiring.systems import ResolvedSystem, resolve_system
 

@@ -61,7 +61,7 @@ _ALLOWED: dict[str, tuple[str, Accepts]] = {
             or (_is_list(kind) and pa.types.is_null(kind.value_type))
         ),
     ),
-    "verdict": ("booleans, integers or text", lambda kind: _is_text(kind) or _is_code(kind)),
+    "verdict": ("booleans, numbers or text", lambda kind: _is_text(kind) or _is_number(kind)),
     "cell": (
         "text, integers, booleans or dates (a cell of a slice needs exact values)",
         lambda kind: _is_text(kind) or _is_code(kind) or _is_day(kind),

@@ -20,8 +20,9 @@ from halluc_ray.engine.roles import Texts, to_answers, to_texts
 from halluc_ray.engine.selection import Selection, select
 from halluc_ray.errors import BadRow, InputError
 from halluc_ray.records import Shard, ShardSource
-from halluc_ray.storage.corpus_parquet import open_parquet, plain_schema
+from halluc_ray.storage.corpus_parquet import open_parquet
 from halluc_ray.storage.files import CorpusFile, verify_unchanged
+from halluc_ray.storage.plain_types import plain_schema, plain_table
 
 _NAMED_ROWS = 5
 _NO_COLUMN = "\x00rows"
@@ -194,7 +195,7 @@ class RowReader:
             return pa.table({_NO_COLUMN: pa.nulls(rows)})
         try:
             table = parquet.read_row_groups(groups, columns=list(names))
-            return table.cast(plain_schema(table.schema))
+            return plain_table(table)
         except (pa.ArrowException, OSError) as error:
             verify_unchanged(self._files[source.file])
             raise self._locate(source, names, error) from error

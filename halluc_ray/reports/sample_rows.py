@@ -17,9 +17,10 @@ from halluc_ray.records import OUTCOMES, Commit, Shard
 from halluc_ray.records.runs import RunRecord, SystemRecord
 from halluc_ray.reports.reduce import NO_NAME
 from halluc_ray.storage.commits import read_commit, read_part
-from halluc_ray.storage.corpus_parquet import open_parquet, plain_schema
+from halluc_ray.storage.corpus_parquet import open_parquet
 from halluc_ray.storage.files import CorpusFile, verify_unchanged
 from halluc_ray.storage.parquet import decode
+from halluc_ray.storage.plain_types import plain_table
 from halluc_ray.storage.store import ObjectStore
 
 _TEXT_ROLES = ("prompt", "context", "reference", "response", "label")
@@ -156,7 +157,7 @@ def _read_rows(file: CorpusFile, shard: Shard, *, columns: Sequence[str]) -> pa.
                 f"{file.uri} has no column {missing[0]!r}, which the run read; give the corpus of that run"
             )
         table = parquet.read_row_groups(list(range(source.group_start, source.group_stop)), columns=list(columns))
-        table = table.cast(plain_schema(table.schema))
+        table = plain_table(table)
     verify_unchanged(file)
     return table.slice(source.row_start, source.num_rows)
 

@@ -53,24 +53,6 @@ def open_parquet(file: CorpusFile) -> pq.ParquetFile:
         raise
 
 
-def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema with every type `without_views`."""
-    return pa.schema([field.with_type(without_views(field.type)) for field in schema])
-
-
-def without_views(kind: pa.DataType) -> pa.DataType:
-    """The type as Arrow's kernels take it: string and binary views, alone or in lists, become plain."""
-    if pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_binary_view(kind):
-        return pa.binary()
-    if pa.types.is_list(kind) and without_views(kind.value_type) != kind.value_type:
-        return pa.list_(without_views(kind.value_type))
-    if pa.types.is_large_list(kind) and without_views(kind.value_type) != kind.value_type:
-        return pa.large_list(without_views(kind.value_type))
-    return kind
-
-
 def _source(file: CorpusFile) -> pa.NativeFile:
     match parse_uri(file.uri):
         case LocalPlace(path):

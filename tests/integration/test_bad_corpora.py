@@ -128,6 +128,19 @@ def test_bytes_that_are_no_utf8_fail_their_row(corpus: Path, run: Run) -> None:
     assert done.report["systems"][0]["failures"] == {"undecodable_response": 1}
 
 
+@pytest.mark.parametrize("column", ["answer", "truth", "id", "topic"])
+def test_a_string_column_that_breaks_its_promise(corpus: Path, run: Run, column: str) -> None:
+    values = pa.array([b"yes", b"\xff", b"no"], pa.binary())
+    broken = pa.Array.from_buffers(pa.string(), 3, values.buffers())
+    write(corpus, **({"answer": ["yes", "yes", "no"], "topic": ["a", "b", "c"]} | {column: broken}))
+    done = run(slices=["topic"])
+    expected = (1, 1, 0, 0, 0, 1) if column in ("answer", "truth") else (1, 2, 0, 0, 0, 0)
+    if column == "truth":
+        expected = (0, 2, 0, 0, 0, 1)
+    assert outcomes(done) == expected
+    assert sum(rate["rows"] for rate in done.report["rates"] if rate["slice"]) == 3
+
+
 def test_names_that_are_no_utf8_fail_their_row(corpus: Path, run: Run) -> None:
     write(corpus, answer=["yes"] * 3, model=pa.array([b"a", b"\xff", None]))
     done = run(systems=[{"kind": "recorded", "name_from": "model"}])

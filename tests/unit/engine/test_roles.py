@@ -109,7 +109,7 @@ def test_a_type_that_can_not_serve_is_named():
         (pa.dictionary(pa.int8(), pa.string()), {"id", "prompt", "context", "response", "reference", "label"}),
         (pa.int32(), {"id", "reference", "label"}),
         (pa.bool_(), {"id", "reference", "label"}),
-        (pa.float64(), set()),
+        (pa.float64(), {"label"}),
         (pa.timestamp("s"), set()),
         (pa.list_(pa.string()), {"reference"}),
         (pa.list_(pa.null()), {"reference"}),
