@@ -41,8 +41,11 @@ lint: $(VENV)/.package
 unit: $(VENV)/.package
 	$(BIN)/pytest tests/unit tests/property halluc_ray
 
-test: lint system
-	$(BIN)/pytest
+# Lint and the unit tests run beside the tests that mostly wait, for Ray and for servers.
+test: $(VENV)/.package system
+	@mkdir -p build; $(MAKE) -s lint unit > build/beside.log 2>&1 & beside=$$!; \
+	$(BIN)/pytest tests/integration tests/faults tests/e2e; slow=$$?; \
+	wait $$beside; quick=$$?; cat build/beside.log; exit $$((slow || quick))
 
 demo: $(VENV)/.package
 	$(BIN)/halluc-ray demo

@@ -33,14 +33,27 @@ def corpus(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def finished(corpus: Path, sentiment_checkpoint: Path, ray_here: None) -> Path:
+    """Output of a finished run over the corpus."""
+    run(spec_over(corpus / "corpus", corpus / "out", sentiment_checkpoint))
+    return corpus / "out"
+
+
 @pytest.fixture
-def spec(corpus: Path, sentiment_checkpoint: Path, tmp_path: Path) -> Spec:
+def spec(corpus: Path, finished: Path, sentiment_checkpoint: Path, tmp_path: Path) -> Spec:
+    """A spec whose run is finished, over a copy of the corpus and of the output."""
     shutil.copytree(corpus / "corpus", tmp_path / "corpus")
+    shutil.copytree(finished, tmp_path / "out")
+    return spec_over(tmp_path / "corpus", tmp_path / "out", sentiment_checkpoint)
+
+
+def spec_over(corpus: Path, output: Path, checkpoint: Path) -> Spec:
     columns = {"id": "id", "prompt": "text", "reference": "reference", "response": "answer", "label": "doubtful"}
     return {
-        "corpus": {"uri": str(tmp_path / "corpus"), "columns": columns},
+        "corpus": {"uri": str(corpus), "columns": columns},
         "systems": [
-            {"kind": "sequence-classification", "name": "sentiment", "checkpoint": str(sentiment_checkpoint)},
+            {"kind": "sequence-classification", "name": "sentiment", "checkpoint": str(checkpoint)},
             {"kind": "recorded", "name": "by length"},
         ],
         "indicators": [
@@ -48,7 +61,7 @@ def spec(corpus: Path, sentiment_checkpoint: Path, tmp_path: Path) -> Spec:
             {"kind": "recorded_score", "column": "score", "at_or_above": 0.5},
         ],
         "slices": ["split"],
-        "output": str(tmp_path / "out"),
+        "output": str(output),
         "engine": {"shard_rows": 50},
     }
 
@@ -84,9 +97,8 @@ NEW_STAGES = {
 
 @pytest.mark.parametrize("change", NEW_STAGES, ids=lambda change: change.__name__)
 def test_only_what_is_new_is_computed(
-    change: Callable[[Spec, Path], None], spec: Spec, corpus: Path, tmp_path: Path, ray_here: None
+    change: Callable[[Spec, Path], None], spec: Spec, corpus: Path, tmp_path: Path
 ) -> None:
-    run(spec)
     store = open_store(spec["output"])
     before, stages = listing(store), stage_names(store)
     changed = copy.deepcopy(spec)
