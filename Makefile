@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
-.PHONY: demo test lint unit system clean help
+.PHONY: demo test lint unit stores system clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -41,9 +41,12 @@ lint: $(VENV)/.package
 unit: $(VENV)/.package
 	$(BIN)/pytest tests/unit tests/property halluc_ray
 
-# Lint and the unit tests run beside the tests that mostly wait, for Ray and for servers.
+stores: $(VENV)/.package
+	$(BIN)/pytest tests/stores
+
+# What needs no Ray runs beside the tests that mostly wait for it.
 test: $(VENV)/.package system
-	@mkdir -p build; $(MAKE) -s lint unit > build/beside.log 2>&1 & beside=$$!; \
+	@mkdir -p build; $(MAKE) -sk lint unit stores > build/beside.log 2>&1 & beside=$$!; \
 	$(BIN)/pytest tests/integration tests/faults tests/e2e; slow=$$?; \
 	wait $$beside; quick=$$?; cat build/beside.log; exit $$((slow || quick))
 
