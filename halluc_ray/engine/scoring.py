@@ -22,6 +22,13 @@ from halluc_ray.records.schemas import SCORES
 RECORDED_ONLY = "recorded_answers_only"
 
 
+def columns_read(indicator: Indicator, *, recorded: bool) -> frozenset[str]:
+    """What an indicator reads of the corpus, for recorded answers or a model's; nothing where it does not judge."""
+    if recorded:
+        return indicator.columns
+    return frozenset() if indicator.recorded_only else indicator.columns - {"response"}
+
+
 def batch_of(units: Units, names: frozenset[str], *, recorded: bool, labels: Mapping[str, str]) -> ScoringBatch:
     """Columns of the units that have an output, for all the indicators that will read them."""
     ready = units.failure.is_null()
@@ -49,10 +56,11 @@ def score_units(indicator: Indicator, units: Units, batch: ScoringBatch | None, 
         reason = pc.coalesce(failure, pa.scalar(RECORDED_ONLY)).dictionary_encode()
         return _table({**columns, "state": pa.array(state), "reason": reason}, len(units))
     scored = scores_to_columns(indicator.score(batch)) if len(ready) else {}
-    read = indicator.columns if recorded else indicator.columns - {"response"}
     if len(ready) < len(units):
         scored = _spread(scored, ready, failure)
-    return _table({**columns, **_without_undecodable(read, units, scored)}, len(units))
+    return _table(
+        {**columns, **_without_undecodable(columns_read(indicator, recorded=recorded), units, scored)}, len(units)
+    )
 
 
 def decide(indicator: Indicator, scores: pa.Table) -> npt.NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from halluc_ray.engine import counting
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
 from halluc_ray.engine.roles import to_texts
 from halluc_ray.engine.rows import RowReader, ShardRows
-from halluc_ray.engine.scoring import batch_of, decide, score_units
+from halluc_ray.engine.scoring import batch_of, columns_read, decide, score_units
 from halluc_ray.engine.selection import holds
 from halluc_ray.engine.units import RAW, Units, failures_of, recorded_units, samples_of, verdicts_of
 from halluc_ray.indicators.protocol import Indicator
@@ -59,6 +59,7 @@ class ShardRunner:
         self._indicators = indicators
         self._generator_for = generator_for
         self._reader = RowReader(context.files, corpus=context.spec.corpus, selection=context.selection)
+        self._summary_conditions = [parse_condition(s.where) if s.where else None for s in context.spec.summaries]
         self._seconds: dict[str, float] = {}
 
     def run(self, task: ShardTask) -> ShardReport:
@@ -93,15 +94,15 @@ class ShardRunner:
             if system.resolved.name_from:
                 raw.add(system.resolved.name_from)
         for stage, indicator in zip(system.scores, self._indicators, strict=True):
-            if stage.name in missing and (system.recorded or not indicator.recorded_only):
-                read = {name for name in indicator.columns if not name.startswith(RAW)}
-                roles |= read if system.recorded else read - {"response"}
-                raw |= {name.removeprefix(RAW) for name in indicator.columns if name.startswith(RAW)}
+            if stage.name in missing:
+                read = columns_read(indicator, recorded=system.recorded)
+                roles |= {name for name in read if not name.startswith(RAW)}
+                raw |= {name.removeprefix(RAW) for name in read if name.startswith(RAW)}
         if system.count.name in missing:
             raw |= {column for entry in spec.slice_columns() for column in entry}
             raw |= {spec.corpus.cluster} if spec.corpus.cluster else set()
-            for summary in spec.summaries:
-                raw |= {summary.column, *(parse_condition(summary.where).columns if summary.where else ())}
+            for summary, where in zip(spec.summaries, self._summary_conditions, strict=True):
+                raw |= {summary.column, *(where.columns if where else ())}
         mapped = spec.corpus.columns.mapped()
         return raw | {mapped[role] for role in roles if role in mapped}
 
@@ -127,28 +128,26 @@ class ShardRunner:
         return self._publish(stage, task, {"": table}, notes)
 
     def _scores(self, system: SystemPlan, task: ShardTask, units: Units) -> list[pa.Table]:
-        missing = [stage.name in task.missing for stage in system.scores]
-        needed = missing if any(missing) or system.count.name in task.missing else []
-        names = frozenset[str]().union(
-            *(
-                indicator.columns
-                for indicator, absent in zip(self._indicators, missing, strict=True)
-                if absent and (system.recorded or not indicator.recorded_only)
-            )
-        )
+        """Score parts in the indicators' order; those that stand are read back only where they are to be counted."""
+        judging = [
+            indicator
+            for stage, indicator in zip(system.scores, self._indicators, strict=True)
+            if stage.name in task.missing and (system.recorded or not indicator.recorded_only)
+        ]
+        names = frozenset[str]().union(*(indicator.columns for indicator in judging))
         if self._stops_at_bad_rows:
-            read = names if system.recorded else names - {"response"}
+            read = frozenset[str]().union(*(columns_read(i, recorded=system.recorded) for i in judging))
             units.rows.refuse_bad(units.rows.undecodable_in(read), self._context.spec.corpus.columns.mapped())
         batch = batch_of(units, names, recorded=system.recorded, labels=system.resolved.labels) if names else None
         found = []
-        for stage, indicator, absent in zip(system.scores, self._indicators, needed, strict=bool(needed)):
-            if not absent:
-                found.append(self._read(stage.name, task).table if system.count.name in task.missing else pa.table({}))
-                continue
-            with self._timed("score"):
-                judged = system.recorded or not indicator.recorded_only
-                table = score_units(indicator, units, batch if judged else None, recorded=system.recorded)
-            found.append(self._publish(stage.name, task, {"": table}).table)
+        for stage, indicator in zip(system.scores, self._indicators, strict=True):
+            if stage.name in task.missing:
+                with self._timed("score"):
+                    own = batch if system.recorded or not indicator.recorded_only else None
+                    table = score_units(indicator, units, own, recorded=system.recorded)
+                found.append(self._publish(stage.name, task, {"": table}).table)
+            elif system.count.name in task.missing:
+                found.append(self._read(stage.name, task).table)
         return found
 
     def _count(
@@ -160,8 +159,9 @@ class ShardRunner:
             counts = self._counts(units, outcomes, scores)
         self._publish(system.count.name, task, {"": verdicts, COUNTS_PART: counts})
         rates: dict[tuple[str, int], list[int]] = {}
-        for row in counts.to_pylist():
-            if row["table"] == "outcomes" and row["slice"] == 0 and row["stat"] in ("hallucinated", "supported"):
+        overall = counts.filter((pc.field("table") == "outcomes") & (pc.field("slice") == 0))
+        for row in overall.to_pylist():
+            if row["stat"] in ("hallucinated", "supported"):
                 entry = rates.setdefault((row["system"], row["item"]), [0, 0])
                 entry[1] += row["value"]
                 entry[0] += row["value"] if row["stat"] == "hallucinated" else 0
@@ -185,10 +185,10 @@ class ShardRunner:
             counting.count_clusters(builder, everything, outcomes, self._clusters(units, spec.corpus.cluster))
         elif len(units) > len(rows):  # draws of a row are no more independent than rows of a source
             counting.count_clusters(builder, everything, outcomes, units.per_unit(rows.ids))
-        for item, summary in enumerate(spec.summaries):
+        for item, (summary, where) in enumerate(zip(spec.summaries, self._summary_conditions, strict=True)):
             chosen = np.ones(len(units), dtype=bool)
-            if summary.where:
-                mask = holds(parse_condition(summary.where), rows.table).fill_null(False)
+            if where:
+                mask = holds(where, rows.table).fill_null(False)
                 chosen = units.per_unit(mask).to_numpy(zero_copy_only=False)
             values = units.column(RAW + summary.column, recorded=True)
             for cells in (everything, *slices):
