@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from halluc_ray.cli.convert import convert
 from halluc_ray.cli.exits import DONE, TOO_MANY_FAILED, exits, report_unexpected, resumable
 
 if TYPE_CHECKING:
@@ -221,6 +222,9 @@ def demo(
         spec_path = prepare_demo(folder, limit=limit)
         typer.echo(f"Spec    {spec_path}  (the same as: halluc-ray run {spec_path})")
         raise typer.Exit(run_spec(read_spec(str(spec_path))))
+
+
+app.command()(convert)
 
 
 def _console() -> Console:

@@ -18,6 +18,7 @@ MAIN_REVISION = "main"
 CHUNK_BYTES = 8 * 2**20
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+_HUB_PICKLES = ["pytorch_model*.bin", "adapter_model.bin"]
 
 
 class StoredObject(Protocol):
@@ -119,7 +120,12 @@ class StoreSource:
 
 
 def open_source(
-    uri: str, *, revision: str = MAIN_REVISION, store: ObjectReader | None = None, where: str = "system"
+    uri: str,
+    *,
+    revision: str = MAIN_REVISION,
+    store: ObjectReader | None = None,
+    where: str = "system",
+    pickled: bool = False,
 ) -> Source:
     """Find a checkpoint.
 
@@ -128,6 +134,7 @@ def open_source(
         revision: branch, tag or commit, for a hub id alone.
         store: the object store opened at `uri`; needed for `s3://`.
         where: path of the section that names it, for messages.
+        pickled: bring `.bin` weights from the hub too, to convert them.
 
     Raises:
         SpecError: `uri` is neither, or has no revisions and one is asked for.
@@ -146,7 +153,7 @@ def open_source(
         raise SpecError(
             f"{where}.checkpoint: {uri!r} is no folder here, no s3:// prefix and no hub id; correct the path"
         )
-    return FolderSource(_hub_snapshot(uri, revision), uri)
+    return FolderSource(_hub_snapshot(uri, revision, _HUB_PATTERNS + (_HUB_PICKLES if pickled else [])), uri)
 
 
 def _refuse_revision(revision: str, uri: str, where: str) -> None:
@@ -157,7 +164,7 @@ def _refuse_revision(revision: str, uri: str, where: str) -> None:
         )
 
 
-def _hub_snapshot(hub_id: str, revision: str) -> Path:
+def _hub_snapshot(hub_id: str, revision: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -167,7 +174,7 @@ def _hub_snapshot(hub_id: str, revision: str) -> Path:
     )
 
     try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=_HUB_PATTERNS))
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise InputError(
             f"checkpoint {hub_id!r} (revision {revision!r}) is no folder here and is not in the local hub cache, and "

@@ -132,7 +132,7 @@ def _weight_files(source: Source, by_name: Mapping[str, SourceFile]) -> list[str
     raise InputError(
         f"checkpoint {source.uri}: no {WEIGHTS} there"
         + (f", only {', '.join(others[:4])}" if others else "")
-        + "; weights are read from safetensors alone: load it once where you trust it and save_pretrained() it"
+        + f"; weights are read from safetensors alone: `halluc-ray convert {source.uri} OUT` makes them of .bin files"
     )
 
 
