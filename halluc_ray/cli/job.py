@@ -54,8 +54,9 @@ def check_job_paths(spec: RunSpec, *, working_dir: Path) -> None:
         )
     _refuse_outside(spec.corpus.uri, working_dir, role="corpus.uri:")
     for position, system in enumerate(spec.systems):
-        if system.kind != "recorded" and _is_path(system.checkpoint, working_dir):
-            _refuse_outside(system.checkpoint, working_dir, role=f"systems[{position}].checkpoint:")
+        checkpoint = getattr(system, "checkpoint", None)
+        if checkpoint is not None and _is_path(checkpoint, working_dir):
+            _refuse_outside(checkpoint, working_dir, role=f"systems[{position}].checkpoint:")
 
 
 def _refuse_outside(location: str, working_dir: Path, *, role: str) -> None:

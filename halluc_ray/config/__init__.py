@@ -3,32 +3,45 @@
 from halluc_ray.config.digest import canonical_json, digest
 from halluc_ray.config.expression import Condition, parse_condition
 from halluc_ray.config.load import load_spec, spec_digest, spec_from
-from halluc_ray.config.spec import (
+from halluc_ray.config.prompting import Decoding, Reasoning, Shot, ShotFile
+from halluc_ray.config.spec import Columns, Corpus, Engine, IndicatorSpec, RunSpec, Store, Summary
+from halluc_ray.config.systems import (
     CausalSystem,
+    CheckpointSystem,
+    ChoicesSystem,
     ClassifierSystem,
-    Columns,
-    Corpus,
-    Decoding,
-    Engine,
-    IndicatorSpec,
+    DualEncoderSystem,
+    EmbedderSystem,
+    EndpointSystem,
+    ImageTextSystem,
+    PromptedSystem,
     RecordedSystem,
-    RunSpec,
-    Store,
-    Summary,
+    Seq2SeqSystem,
     System,
 )
 
 __all__ = [
     "CausalSystem",
+    "CheckpointSystem",
+    "ChoicesSystem",
     "ClassifierSystem",
     "Columns",
     "Condition",
     "Corpus",
     "Decoding",
+    "DualEncoderSystem",
+    "EmbedderSystem",
+    "EndpointSystem",
     "Engine",
+    "ImageTextSystem",
     "IndicatorSpec",
+    "PromptedSystem",
+    "Reasoning",
     "RecordedSystem",
     "RunSpec",
+    "Seq2SeqSystem",
+    "Shot",
+    "ShotFile",
     "Store",
     "Summary",
     "System",

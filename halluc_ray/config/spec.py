@@ -10,15 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
-Share = Annotated[float, Field(gt=0, le=1)]
-ROLES = ("id", "prompt", "context", "reference", "response", "label")
+from halluc_ray.config.section import Name, Section, Share
+from halluc_ray.config.systems import System
 
-
-class Section(BaseModel):
-    """Base of every section: immutable, and no key beyond those declared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+ROLES = ("id", "prompt", "messages", "context", "image", "reference", "options", "response", "label")
 
 
 class Columns(Section):
@@ -28,8 +23,18 @@ class Columns(Section):
         default=None, description="Identifies a row across runs; without it, rows are known by location."
     )
     prompt: str | None = Field(default=None, description="What the system is asked, or the text to classify.")
-    context: str | None = Field(default=None, description="Source the answer must agree with: an article, a document.")
+    messages: str | None = Field(
+        default=None, description="A conversation: a list of {role, content}, or the same as JSON text."
+    )
+    context: str | None = Field(
+        default=None, description="Source the answer must agree with: a document, or a list of passages."
+    )
+    image: str | None = Field(default=None, description="Image bytes, a path or s3:// URI, or a list of these.")
     reference: str | None = Field(default=None, description="The truth: one text or a list of which any matches.")
+    options: str | None = Field(
+        default=None,
+        description="What may be chosen from, for `choices`; true ones (`reference`) may be left out.",
+    )
     response: str | None = Field(default=None, description="A recorded answer.")
     label: str | None = Field(default=None, description="A recorded verdict: true where the answer is a hallucination.")
 
@@ -60,83 +65,6 @@ class Corpus(Section):
         if self.sample is not None and self.limit is not None:
             raise ValueError("`sample` and `limit` exclude each other; keep one")
         return self
-
-
-class Decoding(Section):
-    """How a generative model picks its tokens. Temperature 0 is greedy."""
-
-    max_new_tokens: int = Field(default=64, gt=0)
-    temperature: float = Field(default=0.0, ge=0)
-    top_p: Share = 1.0
-    samples: int = Field(default=1, gt=0, le=1024, description="Draws per row.")
-    seed: int = 0
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-
-    @model_validator(mode="after")
-    def _draws_differ(self) -> Decoding:
-        if self.samples > 1 and self.temperature == 0:
-            raise ValueError("samples > 1 with temperature 0 gives the same answer again; set a temperature")
-        return self
-
-    @model_validator(mode="after")
-    def _nucleus_is_sampled_from(self) -> Decoding:
-        if self.top_p < 1 and self.temperature == 0:
-            raise ValueError(f"top_p: {self.top_p} has no effect at temperature 0, which is greedy; set a temperature")
-        return self
-
-
-class CausalSystem(Section):
-    """A decoder-only language model (GPT, Llama families)."""
-
-    kind: Literal["causal-lm"]
-    name: Name
-    checkpoint: str = Field(min_length=1, description="Folder, s3://bucket/prefix, or hub id.")
-    revision: str = "main"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    template: str = Field(default="{prompt}", description="The user's turn; {role} stands for a mapped column.")
-    system_prompt: str | None = Field(default=None, description="The system turn of a chat model.")
-    chat: bool = Field(default=False, description="Wrap the prompt in the tokenizer's chat template.")
-    max_input_tokens: int = Field(default=1024, gt=0)
-    decoding: Decoding = Decoding()
-
-    @model_validator(mode="after")
-    def _system_turn_is_used(self) -> CausalSystem:
-        if self.system_prompt is not None and not self.chat:
-            raise ValueError(
-                "system_prompt has no effect without a chat template; set chat: true, or put it in template"
-            )
-        return self
-
-
-class ClassifierSystem(Section):
-    """An encoder with a classification head (BERT family)."""
-
-    kind: Literal["sequence-classification"]
-    name: Name
-    checkpoint: str = Field(min_length=1, description="Folder, s3://bucket/prefix, or hub id.")
-    revision: str = "main"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    labels: dict[int, str] = Field(default_factory=dict, description="Label id -> name; default: the checkpoint's own.")
-    template: str = "{prompt}"
-    pair_template: str | None = Field(default=None, description="Second segment of a sentence pair, such as {context}.")
-    max_input_tokens: int = Field(default=512, gt=0)
-
-
-class RecordedSystem(Section):
-    """Answers that the corpus already holds."""
-
-    kind: Literal["recorded"]
-    name: Name | None = Field(default=None, description="Name of the only system in the corpus.")
-    name_from: str | None = Field(default=None, description="Column that names the system of each row.")
-
-    @model_validator(mode="after")
-    def _one_name(self) -> RecordedSystem:
-        if (self.name is None) == (self.name_from is None):
-            raise ValueError("set one of `name` (a single system) and `name_from` (a column that names it)")
-        return self
-
-
-System = Annotated[CausalSystem | ClassifierSystem | RecordedSystem, Field(discriminator="kind")]
 
 
 class IndicatorSpec(BaseModel):

@@ -77,12 +77,15 @@ def _footer(file: CorpusFile) -> tuple[tuple[int, ...], dict[str, int], pa.Schem
         return tuple(groups), sizes, parquet.schema_arrow
 
 
-def column_uses(spec: RunSpec, raw: Iterable[tuple[str, str]]) -> Iterator[ColumnUse]:
+def column_uses(
+    spec: RunSpec, raw: Iterable[tuple[str, str]], placeholders: Iterable[tuple[str, str]] = ()
+) -> Iterator[ColumnUse]:
     """Every use that the spec makes of a corpus column.
 
     Args:
         spec: the run.
         raw: (key, column) of the corpus columns that indicators read by name.
+        placeholders: (key, column) of those that templates name.
     """
     for role, column in spec.corpus.columns.mapped().items():
         yield ColumnUse(f"corpus.columns.{role}", column, ROLE_NEEDS[role])
@@ -98,6 +101,8 @@ def column_uses(spec: RunSpec, raw: Iterable[tuple[str, str]]) -> Iterator[Colum
             yield ColumnUse(f"systems[{k}].name_from", system.name_from, "name")
     for key, column in raw:
         yield ColumnUse(key, column, "any")
+    for key, column in placeholders:
+        yield ColumnUse(key, column, "words")
 
 
 def check_columns(
@@ -127,4 +132,6 @@ def _missing(use: ColumnUse, names: Sequence[str], uri: str) -> str:
         return f"{use.key}: {uri} has {names.count(use.column)} columns called {use.column!r}; keep one"
     near = difflib.get_close_matches(use.column, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
+    if use.needs == "words" and use.column in ROLE_NEEDS:
+        return f"{use.key} reads {{{use.column}}}: set corpus.columns.{use.column} to the column that holds it"
     return f"{use.key}: there is no column {use.column!r} in {uri}; it has {', '.join(names) or 'none'}{hint}"

@@ -18,6 +18,7 @@ from halluc_ray.config.expression import Condition, parse_condition
 from halluc_ray.engine.context import RunContext, SystemPlan
 from halluc_ray.engine.corpus import PlannedFile, check_columns, column_uses, read_corpus
 from halluc_ray.engine.rows import RowReader
+from halluc_ray.engine.scoring import columns_read
 from halluc_ray.engine.selection import HASH_SPAN, Selection, hash_texts, sample_bound
 from halluc_ray.engine.shards import SHARD_ROWS, cut, shard_of
 from halluc_ray.engine.stages import plan_system
@@ -30,6 +31,7 @@ from halluc_ray.records.runs import CorpusRecord, FileRecord, IndicatorRecord, R
 from halluc_ray.records.schemas import SCHEMA_VERSION
 from halluc_ray.storage.plain_types import without_views
 from halluc_ray.wiring.indicators import WiredIndicator, wire_indicators
+from halluc_ray.wiring.inputs import inputs_of
 from halluc_ray.wiring.systems import ResolvedSystem, resolve_system
 
 MANY_SHARDS = 50_000
@@ -83,7 +85,12 @@ def build_plan(spec: RunSpec, *, device: Device, accelerator: str | None = None)
         for name in sorted(wired.indicator.columns)
         if name.startswith(RAW)
     ]
-    check_columns(files, list(column_uses(spec, raw)), conditions)
+    placeholders = [
+        (key, column)
+        for k, system in enumerate(spec.systems)
+        for column, key in inputs_of(system, spec.corpus.columns, where=f"systems[{k}]").columns.items()
+    ]
+    check_columns(files, list(column_uses(spec, raw, placeholders)), conditions)
     _check_stored_columns(files, indicators)
     resolved = [resolve_system(s, spec, device=device, accelerator=accelerator) for s in spec.systems]
     _check_roles(spec, resolved, indicators)
@@ -121,13 +128,11 @@ def _check_stored_columns(files: Sequence[PlannedFile], indicators: Sequence[Wir
 def _check_roles(spec: RunSpec, systems: Sequence[ResolvedSystem], indicators: Sequence[WiredIndicator]) -> None:
     mapped = set(spec.corpus.columns.mapped())
     for k, system in enumerate(systems):
-        for role in sorted(system.roles - mapped):
+        for role in sorted(system.roles - mapped - {"id"}):
             raise SpecError(f"systems[{k}] reads {{{role}}}: set corpus.columns.{role} to the column that holds it")
-        given = mapped | ({"response"} if system.checkpoint else set())
         for i, wired in enumerate(indicators):
-            if system.checkpoint and wired.indicator.recorded_only:
-                continue
-            for role in sorted(name for name in wired.indicator.columns - given if not name.startswith(RAW)):
+            read = columns_read(wired.indicator, system) - mapped
+            for role in sorted(name for name in read if not name.startswith(RAW)):
                 raise SpecError(
                     f"indicators[{i}] ({wired.name}) reads the {role}: "
                     f"set corpus.columns.{role} to the column that holds it"
@@ -228,7 +233,7 @@ def _system_record(system: SystemPlan, *, bitwise: bool) -> SystemRecord:
         scores=tuple(stage.name for stage in system.scores),
         count=system.count.name,
         shards=system.shard_set,
-        determinism="bitwise" if bitwise or system.recorded else "scheduled",
+        determinism="bitwise" if system.recorded or (bitwise and not resolved.scheduled) else "scheduled",
         numerics=dict(resolved.numerics),
         settings=dict(resolved.settings),
     )

@@ -47,6 +47,26 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(_is_code(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
+def _is_texts(kind: pa.DataType) -> bool:
+    return _is_list(kind) and (_is_text(kind.value_type) or pa.types.is_null(kind.value_type))
+
+
+def _is_turns(kind: pa.DataType) -> bool:
+    if not _is_list(kind) or not pa.types.is_struct(kind.value_type):
+        return False
+    names = [field.name for field in kind.value_type]
+    return all(name in names and _is_text(kind.value_type.field(name).type) for name in ("role", "content"))
+
+
+def _is_images(kind: pa.DataType) -> bool:
+    if _is_list(kind):
+        return _is_images(kind.value_type) and not _is_list(kind.value_type)
+    if pa.types.is_struct(kind):
+        return {field.name for field in kind} >= {"bytes", "path"}
+    return _is_text(kind)
+
+
+BETWEEN_PASSAGES = "\n\n"
 Accepts = Callable[[pa.DataType], bool]
 
 _ALLOWED: dict[str, tuple[str, Accepts]] = {
@@ -61,6 +81,13 @@ _ALLOWED: dict[str, tuple[str, Accepts]] = {
             or (_is_list(kind) and pa.types.is_null(kind.value_type))
         ),
     ),
+    "passages": ("text, or a list of texts", lambda kind: _is_text(kind) or _is_texts(kind)),
+    "words": (
+        "text, numbers, booleans, dates or a list of texts",
+        lambda kind: _is_text(kind) or _is_number(kind) or _is_day(kind) or _is_texts(kind),
+    ),
+    "turns": ("a list of {role, content}, or that as JSON text", lambda kind: _is_text(kind) or _is_turns(kind)),
+    "images": ("image bytes, paths or URIs, {bytes, path}, or a list of these", _is_images),
     "verdict": ("booleans, numbers or text", lambda kind: _is_text(kind) or _is_number(kind)),
     "cell": (
         "text, integers, booleans or dates (a cell of a slice needs exact values)",
@@ -73,7 +100,10 @@ _ALLOWED: dict[str, tuple[str, Accepts]] = {
 ROLE_NEEDS = {
     "id": "name",
     "prompt": "text",
-    "context": "text",
+    "messages": "turns",
+    "context": "passages",
+    "image": "images",
+    "options": "answers",
     "response": "text",
     "reference": "answers",
     "label": "verdict",
@@ -136,6 +166,17 @@ def _decode(array: pa.Array) -> Texts:
                 values.append(None)
                 bad[position] = True
         return Texts(pa.array(values, pa.string()), pa.array(bad))
+
+
+def to_words(array: pa.Array) -> Texts:
+    """Any column that a template may name as text; a list's texts are joined by an empty line.
+
+    Nulls inside a list are dropped; an empty list is null.
+    """
+    if not _is_list(array.type):
+        return to_texts(array)
+    lists = to_answers(array)
+    return Texts(pc.binary_join(lists.values, BETWEEN_PASSAGES), lists.undecodable)
 
 
 def to_answers(array: pa.Array) -> Texts:

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from halluc_ray.config import Corpus
-from halluc_ray.engine.roles import Texts, to_answers, to_texts
+from halluc_ray.engine.conversations import to_turns
+from halluc_ray.engine.roles import Texts, to_answers, to_texts, to_words
 from halluc_ray.engine.selection import Selection, select
 from halluc_ray.errors import BadRow, InputError
 from halluc_ray.records import Shard, ShardSource
@@ -25,6 +26,7 @@ from halluc_ray.storage.files import CorpusFile, verify_unchanged
 from halluc_ray.storage.plain_types import plain_schema, plain_table
 
 _NAMED_ROWS = 5
+_AS_STORED = frozenset({"id", "label", "image"})
 _NO_COLUMN = "\x00rows"
 """Carries the number of rows where no column is read."""
 
@@ -38,7 +40,8 @@ class ShardRows:
         place: file and row groups, for messages.
         rows: uint32 offsets in the shard's row range.
         ids: one text per row.
-        roles: values by role; `reference` holds lists, `label` is as stored, the others are text.
+        roles: values by role; `reference` and `options` hold lists of text, `messages` lists of
+            {role, content}, `label` and `image` are as stored, the others are text.
         undecodable: by role, True where the stored bytes are no UTF-8.
         table: the corpus' own columns that were asked for.
         counts: corpus rows by fate, see `selection`; and `without_id`, of the selected.
@@ -147,11 +150,12 @@ class RowReader:
         texts = {
             role: _role(role, table.column(column).combine_chunks())
             for role, column in mapped.items()
-            if role not in ("id", "label") and column in table.column_names
+            if role not in _AS_STORED and column in table.column_names
         }
         roles = {role: found.values for role, found in texts.items()}
-        if "label" in mapped and mapped["label"] in table.column_names:
-            roles["label"] = table.column(mapped["label"]).combine_chunks()
+        for role in _AS_STORED & mapped.keys():
+            if role != "id" and mapped[role] in table.column_names:
+                roles[role] = table.column(mapped[role]).combine_chunks()
         return ShardRows(
             shard=shard,
             place=self._place(source),
@@ -249,4 +253,6 @@ def _first(rows: Sequence[int]) -> str:
 
 
 def _role(role: str, array: pa.Array) -> Texts:
-    return to_answers(array) if role == "reference" else to_texts(array)
+    if role in ("reference", "options"):
+        return to_answers(array)
+    return to_turns(array) if role == "messages" else to_words(array)

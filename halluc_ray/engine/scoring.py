@@ -13,39 +13,50 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from halluc_ray.config import RecordedSystem
 from halluc_ray.engine.units import Units
 from halluc_ray.indicators.protocol import Indicator, ScoringBatch
 from halluc_ray.indicators.tables import scores_to_columns
 from halluc_ray.records import Outcome
 from halluc_ray.records.schemas import SCORES
+from halluc_ray.wiring.inputs import GENERATED, RESPONSE
+from halluc_ray.wiring.systems import ResolvedSystem
 
-RECORDED_ONLY = "recorded_answers_only"
+RECORDED_ONLY, NO_SUCH_OUTPUT = "recorded_answers_only", "no_such_output"
 
 
-def columns_read(indicator: Indicator, *, recorded: bool) -> frozenset[str]:
-    """What an indicator reads of the corpus, for recorded answers or a model's; nothing where it does not judge."""
+def judges(indicator: Indicator, resolved: ResolvedSystem) -> bool:
+    """Whether an indicator has something to say of a system's outputs; else each unit is not applicable."""
+    recorded = isinstance(resolved.spec, RecordedSystem)
     if recorded:
-        return indicator.columns
-    return frozenset() if indicator.recorded_only else indicator.columns - {"response"}
+        return not indicator.columns & (GENERATED - {RESPONSE})
+    return not indicator.recorded_only and indicator.columns & GENERATED <= resolved.gives
 
 
-def batch_of(units: Units, names: frozenset[str], *, recorded: bool, labels: Mapping[str, str]) -> ScoringBatch:
+def columns_read(indicator: Indicator, resolved: ResolvedSystem) -> frozenset[str]:
+    """What an indicator reads of the corpus to judge a system's outputs; nothing where it does not judge."""
+    return indicator.columns - resolved.gives if judges(indicator, resolved) else frozenset()
+
+
+def batch_of(
+    units: Units, names: frozenset[str], *, generated: frozenset[str], labels: Mapping[str, str]
+) -> ScoringBatch:
     """Columns of the units that have an output, for all the indicators that will read them."""
     ready = units.failure.is_null()
     whole = units.failure.null_count == len(units)
-    columns = {name: units.column(name, recorded=recorded) for name in sorted(names)}
+    columns = {name: units.column(name, generated=generated) for name in sorted(names)}
     return ScoringBatch({n: c if whole else c.filter(ready) for n, c in columns.items()}, labels)
 
 
-def score_units(indicator: Indicator, units: Units, batch: ScoringBatch | None, *, recorded: bool = True) -> pa.Table:
+def score_units(indicator: Indicator, units: Units, batch: ScoringBatch | None, *, read: frozenset[str]) -> pa.Table:
     """The score part of one indicator, aligned with the generate part.
 
     Args:
         indicator: the indicator.
         units: the shard's units.
-        batch: columns of the units that have an output, or None where the indicator judges recorded
-            answers only and the system's are not.
-        recorded: the responses are the corpus' own, so that bytes which can't be read there count.
+        batch: columns of the units that have an output, or None where the indicator does not judge
+            the system's.
+        read: what it reads of the corpus; a unit whose bytes there are no text fails.
     """
     failure = units.failure
     ready = np.flatnonzero(failure.is_null().to_numpy(zero_copy_only=False))
@@ -53,20 +64,22 @@ def score_units(indicator: Indicator, units: Units, batch: ScoringBatch | None, 
     if batch is None:
         failed = failure.is_valid().to_numpy(zero_copy_only=False)
         state = np.where(failed, Outcome.FAILED, Outcome.NOT_APPLICABLE).astype(np.uint8)
-        reason = pc.coalesce(failure, pa.scalar(RECORDED_ONLY)).dictionary_encode()
+        reason = pc.coalesce(failure, pa.scalar(_why_not(indicator))).dictionary_encode()
         return _table({**columns, "state": pa.array(state), "reason": reason}, len(units))
     scored = scores_to_columns(indicator.score(batch)) if len(ready) else {}
     if len(ready) < len(units):
         scored = _spread(scored, ready, failure)
-    return _table(
-        {**columns, **_without_undecodable(columns_read(indicator, recorded=recorded), units, scored)}, len(units)
-    )
+    return _table({**columns, **_without_undecodable(read, units, scored)}, len(units))
 
 
 def decide(indicator: Indicator, scores: pa.Table) -> npt.NDArray[np.uint8]:
     """Outcome codes of a score part under the indicator's thresholds."""
     score = scores.column("score").combine_chunks().fill_null(np.nan).to_numpy(zero_copy_only=False)
     return indicator.decide(score, scores.column("state").to_numpy())
+
+
+def _why_not(indicator: Indicator) -> str:
+    return RECORDED_ONLY if indicator.recorded_only else NO_SUCH_OUTPUT
 
 
 def _spread(scored: Mapping[str, pa.Array], ready: npt.NDArray[np.int64], failure: pa.Array) -> dict[str, pa.Array]:

@@ -22,9 +22,10 @@ from halluc_ray.engine import counting
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
 from halluc_ray.engine.roles import to_texts
 from halluc_ray.engine.rows import RowReader, ShardRows
-from halluc_ray.engine.scoring import batch_of, columns_read, decide, score_units
+from halluc_ray.engine.samples import samples_of
+from halluc_ray.engine.scoring import batch_of, columns_read, decide, judges, score_units
 from halluc_ray.engine.selection import holds
-from halluc_ray.engine.units import RAW, Units, failures_of, recorded_units, samples_of, verdicts_of
+from halluc_ray.engine.units import RAW, Units, recorded_units, verdicts_of
 from halluc_ray.indicators.protocol import Indicator
 from halluc_ray.storage import ObjectStore, commits, parquet
 from halluc_ray.wiring.systems import Generator
@@ -91,11 +92,12 @@ class ShardRunner:
         raw: set[str] = set()
         if system.generate.name in missing:
             roles |= system.resolved.roles
+            raw |= set(system.resolved.columns)
             if system.resolved.name_from:
                 raw.add(system.resolved.name_from)
         for stage, indicator in zip(system.scores, self._indicators, strict=True):
             if stage.name in missing:
-                read = columns_read(indicator, recorded=system.recorded)
+                read = columns_read(indicator, system.resolved)
                 roles |= {name for name in read if not name.startswith(RAW)}
                 raw |= {name.removeprefix(RAW) for name in read if name.startswith(RAW)}
         if system.count.name in missing:
@@ -121,7 +123,8 @@ class ShardRunner:
             if system.recorded:
                 table, notes = recorded_units(rows, reasons, names.values if names else None), {}
             else:
-                made = self._generator_for(system).generate(samples_of(rows, reasons), failures_of(rows, reasons))
+                samples, failures = samples_of(rows, reasons, columns=system.resolved.columns)
+                made = self._generator_for(system).generate(samples, failures)
                 table, notes = made.table, made.notes
         if self._stops_at_bad_rows:
             rows.refuse_failed(table)
@@ -132,19 +135,20 @@ class ShardRunner:
         judging = [
             indicator
             for stage, indicator in zip(system.scores, self._indicators, strict=True)
-            if stage.name in task.missing and (system.recorded or not indicator.recorded_only)
+            if stage.name in task.missing and judges(indicator, system.resolved)
         ]
         names = frozenset[str]().union(*(indicator.columns for indicator in judging))
         if self._stops_at_bad_rows:
-            read = frozenset[str]().union(*(columns_read(i, recorded=system.recorded) for i in judging))
+            read = frozenset[str]().union(*(columns_read(i, system.resolved) for i in judging))
             units.rows.refuse_bad(units.rows.undecodable_in(read), self._context.spec.corpus.columns.mapped())
-        batch = batch_of(units, names, recorded=system.recorded, labels=system.resolved.labels) if names else None
+        gives, labels = system.resolved.gives, system.resolved.labels
+        batch = batch_of(units, names, generated=gives, labels=labels) if names else None
         found = []
         for stage, indicator in zip(system.scores, self._indicators, strict=True):
             if stage.name in task.missing:
                 with self._timed("score"):
-                    own = batch if system.recorded or not indicator.recorded_only else None
-                    table = score_units(indicator, units, own, recorded=system.recorded)
+                    own = batch if judges(indicator, system.resolved) else None
+                    table = score_units(indicator, units, own, read=columns_read(indicator, system.resolved))
                 found.append(self._publish(stage.name, task, {"": table}).table)
             elif system.count.name in task.missing:
                 found.append(self._read(stage.name, task).table)
@@ -173,7 +177,7 @@ class ShardRunner:
         builder = counting.CountsBuilder()
         everything = counting.group(0, systems, [])
         slices = [
-            counting.group(k, systems, [units.column(RAW + name, recorded=True) for name in entry])
+            counting.group(k, systems, [units.column(RAW + name) for name in entry])
             for k, entry in enumerate(spec.slice_columns(), start=1)
         ]
         for cells in (everything, *slices):
@@ -190,13 +194,13 @@ class ShardRunner:
             if where:
                 mask = holds(where, rows.table).fill_null(False)
                 chosen = units.per_unit(mask).to_numpy(zero_copy_only=False)
-            values = units.column(RAW + summary.column, recorded=True)
+            values = units.column(RAW + summary.column)
             for cells in (everything, *slices):
                 counting.count_summary(builder, cells, values, chosen, item=item)
         return builder.build()
 
     def _clusters(self, units: Units, column: str) -> pa.Array:
-        texts = to_texts(units.column(RAW + column, recorded=True)).values
+        texts = to_texts(units.column(RAW + column)).values
         return pc.coalesce(texts, units.per_unit(units.rows.ids))
 
     def _publish(

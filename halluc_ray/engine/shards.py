@@ -12,7 +12,17 @@ from typing import Any
 from halluc_ray.config import digest
 from halluc_ray.records import Shard, ShardSource
 
-SHARD_ROWS = {"recorded": 65_536, "sequence-classification": 2_048, "causal-lm": 256}
+SHARD_ROWS = {
+    "recorded": 65_536,
+    "sequence-classification": 2_048,
+    "embedder": 2_048,
+    "dual-encoder": 1_024,
+    "causal-lm": 256,
+    "seq2seq-lm": 256,
+    "choices": 256,
+    "image-text-to-text": 256,
+    "endpoint": 256,
+}
 """`engine.shard_rows: auto`, by kind of system."""
 
 

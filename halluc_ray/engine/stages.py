@@ -45,6 +45,8 @@ def _generate(resolved: ResolvedSystem, spec: RunSpec) -> Stage:
         "settings": dict(resolved.settings),
         "columns": {role: mapped[role] for role in sorted(resolved.roles | {"id"}) if role in mapped},
     }
+    if resolved.columns:
+        covers["placeholders"] = list(resolved.columns)
     if resolved.numerics:
         covers["numerics"] = dict(resolved.numerics)
         if not spec.engine.bitwise:
@@ -54,8 +56,7 @@ def _generate(resolved: ResolvedSystem, spec: RunSpec) -> Stage:
 
 def _score(wired: WiredIndicator, generate: Stage, resolved: ResolvedSystem, spec: RunSpec) -> Stage:
     mapped = spec.corpus.columns.mapped()
-    generated = {"response"} if resolved.checkpoint else set()
-    roles = sorted(name for name in wired.indicator.columns - generated if not name.startswith(RAW))
+    roles = sorted(name for name in wired.indicator.columns - resolved.gives if not name.startswith(RAW))
     covers: dict[str, Any] = {
         "indicator": wired.indicator.kind,
         "semantics_version": wired.indicator.semantics_version,

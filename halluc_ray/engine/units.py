@@ -14,10 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from halluc_ray.engine.rows import ShardRows
-from halluc_ray.models.execution import Failure
-from halluc_ray.records import Sample
 from halluc_ray.records.schemas import GENERATIONS, verdict_schema
 
+_STORED_AS = {"response": "text"}
 RAW = "column:"
 """Before the name of a corpus column that an indicator reads as it is."""
 
@@ -58,29 +57,13 @@ class Units:
             return values
         return values.take(pa.array(self.position))
 
-    def column(self, name: str, *, recorded: bool) -> pa.Array:
-        """What an indicator calls `name`: a role, or a corpus column after `column:`."""
+    def column(self, name: str, *, generated: frozenset[str] = frozenset()) -> pa.Array:
+        """What an indicator calls `name`: an output, a role, or a corpus column after `column:`."""
         if name.startswith(RAW):
             return self.per_unit(self.rows.table.column(name.removeprefix(RAW)).combine_chunks())
-        if name == "response" and not recorded:
-            return self.generations.column("text").combine_chunks()
+        if name in generated:
+            return self.generations.column(_STORED_AS.get(name, name)).combine_chunks()
         return self.per_unit(self.rows.roles[name])
-
-
-def samples_of(rows: ShardRows, reasons: Sequence[str | None]) -> list[Sample]:
-    """The rows that a model can run: those without a reason to fail."""
-    columns = {role: values.to_pylist() for role, values in rows.roles.items() if role not in ("reference", "label")}
-    return [
-        Sample(int(row), id_, {role: values[k] for role, values in columns.items() if values[k] is not None})
-        for k, (row, id_) in enumerate(zip(rows.rows, rows.ids.to_pylist(), strict=True))
-        if reasons[k] is None
-    ]
-
-
-def failures_of(rows: ShardRows, reasons: Sequence[str | None]) -> list[Failure]:
-    """The rows that no model is asked about."""
-    ids = rows.ids.to_pylist()
-    return [Failure(int(rows.rows[k]), ids[k], reason) for k, reason in enumerate(reasons) if reason is not None]
 
 
 def recorded_units(rows: ShardRows, reasons: Sequence[str | None], names: pa.Array | None) -> pa.Table:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from halluc_ray.config import CausalSystem, RecordedSystem, RunSpec
+from halluc_ray.config import RecordedSystem, RunSpec
 from halluc_ray.engine.context import ShardTask, SystemPlan
 from halluc_ray.engine.plan import MANY_SHARDS, Plan, build_plan
 from halluc_ray.engine.shards import read_amplification
@@ -154,9 +154,9 @@ def _tokens(plan: Plan, system: SystemPlan, stage: Stage, rows: int) -> int:
     if stage.kind is not StageKind.GENERATE or system.recorded or not total:
         return 0
     mapped = plan.context.spec.corpus.columns.mapped()
-    columns = {mapped[role] for role in system.resolved.roles if role in mapped}
+    columns = {mapped[role] for role in system.resolved.roles if role in mapped} | set(system.resolved.columns)
     read = sum(f.column_bytes.get(column, 0) for f in plan.files for column in columns) / total / _BYTES_PER_TOKEN
-    decoding = system.spec.decoding if isinstance(system.spec, CausalSystem) else None
+    decoding = getattr(system.spec, "decoding", None)
     written = decoding.max_new_tokens * decoding.samples if decoding else 0
     return round(rows * (read + written))
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import torch
 from transformers import GenerationConfig, StoppingCriteria
 
@@ -24,6 +23,7 @@ from halluc_ray.models.faults import device_faults
 from halluc_ray.models.padding import pad
 from halluc_ray.models.pretrained import load_network, load_tokenizer, longest_input
 from halluc_ray.models.protocol import Encoded, Output
+from halluc_ray.models.rendering import Renderer
 from halluc_ray.models.sampling import TokenChoice
 from halluc_ray.records import Sample
 
@@ -45,8 +45,8 @@ class CausalLM:
         self._system = system
         self._decoding = system.decoding
         self.draws = system.decoding.samples
-        self._template = prompts.parse(system.template, where=f"systems.{system.name}.template")
         self._tokenizer = load_tokenizer(folder)
+        self._renderer = Renderer(system, self._tokenizer)
         self._network = load_network("causal-lm", folder, dtype=dtype, attention=attention, device=device)
         self._device = device
         self._limit = self._input_limit()
@@ -60,8 +60,6 @@ class CausalLM:
             eos_token_id=list(self._ends) or None,
             pad_token_id=self._pad_token,
         )
-        if system.chat:
-            self._check_chat()
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
         """Fill, wrap and tokenise; see `Model.encode`.
@@ -71,10 +69,7 @@ class CausalLM:
         """
         if not samples:
             return []
-        texts = [prompts.fill(self._template, {**sample.fields, "id": sample.id}) for sample in samples]
-        if self._system.chat:
-            texts = [self._as_chat(text) for text in texts]
-        coded = self._tokenizer(texts, add_special_tokens=not self._system.chat, verbose=False)["input_ids"]
+        coded = self._renderer.tokens(self._renderer.texts(samples))
         return [row for sample, ids in zip(samples, coded, strict=True) for row in self._draws_of(sample, ids)]
 
     def cost(self, encoded: Encoded) -> int:
@@ -126,21 +121,6 @@ class CausalLM:
                 f"for a prompt in the model's {positions} positions; lower it"
             )
         return min(self._system.max_input_tokens, room)
-
-    def _as_chat(self, text: str) -> str:
-        turns = [{"role": "user", "content": text}]
-        if self._system.system_prompt is not None:
-            turns.insert(0, {"role": "system", "content": self._system.system_prompt})
-        return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-
-    def _check_chat(self) -> None:
-        try:
-            self._as_chat("?")
-        except (jinja2.TemplateError, ValueError) as error:
-            raise SpecError(
-                f"systems.{self._system.name}.chat: true, and the tokenizer's chat template does not take the turns "
-                f"({error}); set chat: false, or drop system_prompt"
-            ) from error
 
     def _draws_of(self, sample: Sample, ids: list[int]) -> Iterator[Encoded]:
         if not ids:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 
@@ -143,12 +143,7 @@ def _unit(row: Encoded, result: Result) -> dict[str, object]:
     }
     if isinstance(result, str):
         return unit | {"failure": result}
-    return unit | {
-        "text": result.text,
-        "probability": result.probability,
-        "num_output_tokens": result.num_output_tokens,
-        "finish": result.finish,
-    }
+    return unit | asdict(result)
 
 
 def _failed_unit(failure: Failure, draw: int) -> dict[str, object]:

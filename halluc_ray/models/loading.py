@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import assert_never
 
-from halluc_ray.config import CausalSystem, ClassifierSystem
+from halluc_ray.config import CausalSystem, CheckpointSystem, ClassifierSystem
+from halluc_ray.errors import SpecError
 from halluc_ray.models.protocol import Model
 
 
 def load_model(
-    system: CausalSystem | ClassifierSystem,
+    system: CheckpointSystem,
     *,
     folder: Path,
     numerics: Mapping[str, str | int],
@@ -53,4 +53,4 @@ def load_model(
 
             return CausalLM(system, folder=folder, dtype=dtype, attention=attention, device=device)
         case _:
-            assert_never(system)
+            raise SpecError(f"systems[{system.name}].kind: {system.kind} is not supported by this version")

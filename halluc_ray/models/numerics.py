@@ -26,7 +26,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from halluc_ray.config import CausalSystem, ClassifierSystem, Engine
+from halluc_ray.config import CheckpointSystem, Engine
 from halluc_ray.errors import NumericsMismatch, SpecError
 
 Device = Literal["cpu", "cuda"]
@@ -84,7 +84,7 @@ _SDPA_LESS = frozenset(
 
 
 def resolve(
-    system: CausalSystem | ClassifierSystem,
+    system: CheckpointSystem,
     *,
     engine: Engine,
     device: Device,

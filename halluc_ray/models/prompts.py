@@ -1,22 +1,23 @@
 """From a sample to the text a model is fed: templates without code.
 
-A template holds literal text and `{role}` placeholders; `{{` and `}}` are literal braces. There is
-no format spec, attribute or expression, so a template can't run anything. Knows roles; does not
-know tokens. Callers: the models, which parse at load and fill per sample.
+A template holds literal text and `{name}` placeholders; `{{` and `}}` are literal braces. There is
+no format spec, attribute or expression, so a template can't run anything. Does not know which names
+a corpus has, nor tokens. Callers: wiring (`inputs`), and the models, which parse at load and fill per
+sample.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from halluc_ray.errors import InputError, SpecError
 
-TEMPLATE_ROLES = ("prompt", "context", "reference", "response", "label", "id")
+PROMPT = "{prompt}"
+MESSAGES = "{messages}"
 
-_PIECE = re.compile(r"(?P<literal>\{\{|\}\}|[^{}]+)|\{(?P<role>[^{}]*)\}|(?P<stray>[{}])")
+_PIECE = re.compile(r"(?P<literal>\{\{|\}\}|[^{}]+)|\{(?P<name>[^{}]*)\}|(?P<stray>[{}])")
 
 
 class UnusableRow(InputError):
@@ -38,14 +39,14 @@ class UnusableRow(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A parsed template: pieces of literal text and roles, in order."""
+    """A parsed template: pieces of literal text and placeholders, in order."""
 
     pieces: tuple[tuple[bool, str], ...]
 
     @property
-    def roles(self) -> frozenset[str]:
-        """The roles that the template reads."""
-        return frozenset(text for is_role, text in self.pieces if is_role)
+    def names(self) -> frozenset[str]:
+        """The placeholders: roles and corpus columns that the template reads."""
+        return frozenset(text for is_name, text in self.pieces if is_name)
 
 
 def parse(template: str, *, where: str = "template") -> Template:
@@ -56,7 +57,7 @@ def parse(template: str, *, where: str = "template") -> Template:
         where: key path in the spec, for messages.
 
     Raises:
-        SpecError: a brace without its partner, or a placeholder that is no role.
+        SpecError: a brace without its partner, or a placeholder without a name.
 
     >>> fill(parse("Q: {prompt} {{sic}}"), {"prompt": "why?"})
     'Q: why? {sic}'
@@ -68,19 +69,20 @@ def parse(template: str, *, where: str = "template") -> Template:
                 f"{where}: {match['stray']!r} at character {match.start()} of {template!r} has no partner; "
                 "close the placeholder, or double the brace to mean it literally"
             )
-        if match["role"] is None:
+        if match["name"] is None:
             pieces.append((False, {"{{": "{", "}}": "}"}.get(match["literal"], match["literal"])))
         else:
-            pieces.append((True, _known(match["role"], where)))
+            pieces.append((True, _named(match, template, where)))
     return Template(tuple(pieces))
 
 
-def _known(role: str, where: str) -> str:
-    if role in TEMPLATE_ROLES:
-        return role
-    near = difflib.get_close_matches(role.strip().lower(), TEMPLATE_ROLES, n=1)
-    hint = f"; did you mean {{{near[0]}}}?" if near else ""
-    raise SpecError(f"{where}: {{{role}}} is no role; allowed: {', '.join(TEMPLATE_ROLES)}{hint}")
+def _named(match: re.Match[str], template: str, where: str) -> str:
+    if match["name"].strip():
+        return match["name"]
+    raise SpecError(
+        f"{where}: the placeholder at character {match.start()} of {template!r} has no name; name a role or a corpus "
+        "column, such as {prompt}, or double the braces to mean them literally"
+    )
 
 
 def fill(template: Template, fields: Mapping[str, str]) -> str:
@@ -88,14 +90,14 @@ def fill(template: Template, fields: Mapping[str, str]) -> str:
 
     Args:
         template: parsed.
-        fields: text by role; a role whose value is null is absent.
+        fields: text by placeholder; one whose value is null is absent.
 
     Raises:
-        UnusableRow: a role of the template is null; the reason is `null_<role>`.
+        UnusableRow: a placeholder's value is null; the reason is `null_<name>`.
     """
     texts: list[str] = []
-    for is_role, text in template.pieces:
-        if is_role and text not in fields:
+    for is_name, text in template.pieces:
+        if is_name and text not in fields:
             raise UnusableRow(f"null_{text}", f"the row has no {text}, which the template reads")
-        texts.append(fields[text] if is_role else text)
+        texts.append(fields[text] if is_name else text)
     return "".join(texts)

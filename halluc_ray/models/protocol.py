@@ -34,20 +34,39 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
+class OptionScore:
+    """One option under a language model: natural logarithm of its probability after the prompt, and its length."""
+
+    text: str
+    logprob: float
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """What the model made of one encoded draw.
 
     Attributes:
-        text: the answer; for a classifier, the label's name.
-        finish: `stop`, `length` or `label`.
+        text: the answer; for a classifier, the label's name; None where there is none to speak of.
+        finish: `stop`, `length`, `label`, `choice` or `tie`; None for a matcher.
         num_output_tokens: tokens generated (0 for a classifier).
         probability: of the predicted label, for classifiers.
+        raw_text: all that was generated, where `text` is a part of it.
+        num_reasoning_tokens: of the tokens generated, where a trace was looked for.
+        logprob: natural logarithm of the output's probability, where it is known.
+        similarity: cosine, of a matcher.
+        option_scores: of each option, sorted by its text.
     """
 
-    text: str
-    finish: str
+    text: str | None
+    finish: str | None
     num_output_tokens: int = 0
     probability: float | None = None
+    raw_text: str | None = None
+    num_reasoning_tokens: int | None = None
+    logprob: float | None = None
+    similarity: float | None = None
+    option_scores: tuple[OptionScore, ...] | None = None
 
 
 class Model(Protocol):

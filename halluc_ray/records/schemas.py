@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
+
+OPTION_SCORE = pa.struct([("text", pa.string()), ("logprob", pa.float64()), ("num_tokens", pa.int32())])
+"""One option under a language model: natural logarithm of its probability after the prompt, and its length."""
 
 GENERATIONS = pa.schema(
     [
@@ -19,12 +22,17 @@ GENERATIONS = pa.schema(
         pa.field("id", pa.string(), nullable=False),
         pa.field("system", _NAME),  # only where one stage holds several systems
         pa.field("failure", _NAME),  # why there is no output; null: there is one
-        pa.field("text", pa.string()),  # null for recorded answers: they stay in the corpus
+        pa.field("text", pa.string()),  # the answer; null for recorded ones: they stay in the corpus
+        pa.field("raw_text", pa.string()),  # all that was generated, where `text` is a part of it
         pa.field("probability", pa.float64()),  # of the predicted label
+        pa.field("logprob", pa.float64()),  # natural logarithm, summed over the output's tokens
+        pa.field("similarity", pa.float64()),  # cosine, of systems that match two things
+        pa.field("option_scores", pa.list_(OPTION_SCORE)),  # sorted by text
         pa.field("num_prompt_tokens", pa.int32()),
         pa.field("num_output_tokens", pa.int32()),
+        pa.field("num_reasoning_tokens", pa.int32()),  # of the output's tokens
         pa.field("truncated", pa.bool_()),
-        pa.field("finish", _NAME),  # stop | length | label
+        pa.field("finish", _NAME),  # stop | length | label | choice | tie
     ]
 )
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
-from halluc_ray.config import CausalSystem, ClassifierSystem, Decoding, RecordedSystem, RunSpec, Store, System
+from halluc_ray.config import CheckpointSystem, ClassifierSystem, EndpointSystem, RecordedSystem, RunSpec, Store, System
+from halluc_ray.config.prompting import Decoding
+from halluc_ray.config.systems import PromptSection
 from halluc_ray.errors import InputError, SpecError
 from halluc_ray.models import numerics as numerics_of
 from halluc_ray.models import prompts
@@ -25,8 +27,8 @@ from halluc_ray.models.protocol import Model
 from halluc_ray.models.versions import SEMANTICS_VERSIONS
 from halluc_ray.records import Sample
 from halluc_ray.storage import open_store
+from halluc_ray.wiring.inputs import gives, inputs_of, settled_template
 
-RECORDED_VERSION = 1
 _NOT_GENERATED = ("name", "kind", "checkpoint", "revision", "dtype", "labels")
 
 
@@ -35,8 +37,10 @@ class ResolvedSystem:
     """A system with everything that its outputs depend on.
 
     Attributes:
-        spec: as written.
+        spec: its section, with what is left open settled: the template, and shots read from their file.
         roles: corpus roles that it reads.
+        columns: corpus columns that its placeholders name, sorted.
+        gives: what indicators may read of its outputs.
         settings: what the generate digest covers of the spec, defaults left out.
         semantics_version: of the runner.
         numerics: frozen floating point; empty for recorded answers.
@@ -47,12 +51,19 @@ class ResolvedSystem:
 
     spec: System
     roles: frozenset[str]
+    columns: tuple[str, ...]
+    gives: frozenset[str]
     settings: Mapping[str, Any]
     semantics_version: int
     numerics: Mapping[str, str | int]
     labels: Mapping[str, str]
     checkpoint: Checkpoint | None
     threads: int
+
+    @property
+    def scheduled(self) -> bool:
+        """Two runs of it may differ in what they say, whatever the spec asks for."""
+        return isinstance(self.spec, EndpointSystem) or getattr(self.spec, "backend", "transformers") != "transformers"
 
     @property
     def name_from(self) -> str | None:
@@ -89,10 +100,14 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
         InputError: the checkpoint can't be read, or is refused.
         SpecError: a template names no role, or a checkpoint is no place.
     """
+    where = f"systems[{system.name}]"
+    inputs = inputs_of(system, spec.corpus.columns, where=where)
+    system = _settled(system, spec)
+    checkpoint, labels, numerics, settings = None, {}, {}, _settings(system)
     match system:
-        case RecordedSystem():
-            return _recorded(system, spec)
-        case CausalSystem() | ClassifierSystem():
+        case RecordedSystem() | EndpointSystem():
+            pass
+        case _:
             checkpoint = inspect_checkpoint(_source(system, spec.store))
             numerics = numerics_of.resolve(
                 system,
@@ -103,12 +118,19 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
                 accelerator=accelerator,
             )
             labels = _labels(system, checkpoint)
-            settings = _settings(system) | ({"labels": labels} if labels else {}) | {"checkpoint": checkpoint.digest}
-            version = SEMANTICS_VERSIONS[system.kind]
-            threads = spec.engine.cpus_per_actor
-            return ResolvedSystem(system, _roles(system), settings, version, numerics, labels, checkpoint, threads)
-        case _:
-            assert_never(system)
+            settings |= ({"labels": labels} if labels else {}) | {"checkpoint": checkpoint.digest}
+    return ResolvedSystem(
+        spec=system,
+        roles=inputs.roles,
+        columns=tuple(sorted(inputs.columns)),
+        gives=gives(system),
+        settings=settings,
+        semantics_version=SEMANTICS_VERSIONS[system.kind],
+        numerics=numerics,
+        labels=labels,
+        checkpoint=checkpoint,
+        threads=spec.engine.cpus_per_actor,
+    )
 
 
 def load_generator(resolved: ResolvedSystem, store: Store, *, bitwise: bool) -> Generator:
@@ -125,8 +147,8 @@ def load_generator(resolved: ResolvedSystem, store: Store, *, bitwise: bool) -> 
         ModelError: it can't be loaded.
     """
     system, checkpoint = resolved.spec, resolved.checkpoint
-    if isinstance(system, RecordedSystem) or checkpoint is None:
-        raise TypeError("recorded answers need no model")
+    if isinstance(system, RecordedSystem | EndpointSystem) or checkpoint is None:
+        raise TypeError(f"{system.kind} loads no model")
     if bitwise:
         numerics_of.check(resolved.numerics)
     folder: Path = fetch_checkpoint(_source(system, store), checkpoint.files, digest=checkpoint.digest)
@@ -137,45 +159,45 @@ def load_generator(resolved: ResolvedSystem, store: Store, *, bitwise: bool) -> 
 
 
 def see_checkpoint(resolved: ResolvedSystem, store: Store) -> None:
-    """Show that this machine sees the system's checkpoint; nothing to see for recorded answers.
+    """Show that this machine sees the system's checkpoint, where it has one.
 
     Raises:
         SpecError, InputError, StoreError: it does not.
     """
-    if not isinstance(resolved.spec, RecordedSystem):
+    if not isinstance(resolved.spec, RecordedSystem | EndpointSystem):
         _source(resolved.spec, store).files()
 
 
-def _source(system: CausalSystem | ClassifierSystem, store: Store) -> Source:
+def _source(system: CheckpointSystem, store: Store) -> Source:
     opened = None
     if system.checkpoint.startswith("s3://"):
         opened = open_store(system.checkpoint, endpoint=store.endpoint, region=store.region)
     return open_source(system.checkpoint, revision=system.revision, store=opened, where=f"systems[{system.name}]")
 
 
-def _recorded(system: RecordedSystem, spec: RunSpec) -> ResolvedSystem:
-    roles = frozenset(role for role in ("prompt", "response") if role in spec.corpus.columns.mapped())
-    settings = {"name_from": system.name_from} if system.name_from else {}
-    return ResolvedSystem(system, roles, settings, RECORDED_VERSION, {}, {}, None, spec.engine.cpus_per_actor)
+def _settled(system: System, spec: RunSpec) -> System:
+    """The system with its template written out."""
+    if isinstance(system, PromptSection):
+        return system.model_copy(update={"template": settled_template(system.template, spec.corpus.columns)})
+    return system
 
 
-def _roles(system: CausalSystem | ClassifierSystem) -> frozenset[str]:
-    roles = prompts.parse(system.template, where=f"systems[{system.name}].template").roles
-    if isinstance(system, ClassifierSystem) and system.pair_template:
-        roles |= prompts.parse(system.pair_template, where=f"systems[{system.name}].pair_template").roles
-    return roles
+def _settings(system: System) -> dict[str, Any]:
+    """What outputs depend on of a settled section: greedy decoding reads no seed, the usual template goes unsaid."""
+    if isinstance(system, RecordedSystem):
+        return {"name_from": system.name_from} if system.name_from else {}
+    updates: dict[str, Any] = {}
+    decoding = getattr(system, "decoding", None)
+    if decoding is not None and decoding.temperature == 0:
+        updates["decoding"] = decoding.model_copy(update={"seed": Decoding.model_fields["seed"].default})
+    if isinstance(system, PromptSection) and system.template == prompts.PROMPT:
+        updates["template"] = None
+    section = system.model_copy(update=updates)
+    return section.model_dump(mode="json", exclude_defaults=True, exclude=set(_NOT_GENERATED))
 
 
-def _settings(system: CausalSystem | ClassifierSystem) -> dict[str, Any]:
-    """What outputs depend on of the section as written: greedy decoding reads no seed."""
-    if isinstance(system, CausalSystem) and system.decoding.temperature == 0:
-        seedless = system.decoding.model_copy(update={"seed": Decoding.model_fields["seed"].default})
-        system = system.model_copy(update={"decoding": seedless})
-    return system.model_dump(mode="json", exclude_defaults=True, exclude=set(_NOT_GENERATED))
-
-
-def _labels(system: CausalSystem | ClassifierSystem, checkpoint: Checkpoint) -> dict[str, str]:
-    if isinstance(system, CausalSystem):
+def _labels(system: CheckpointSystem, checkpoint: Checkpoint) -> dict[str, str]:
+    if not isinstance(system, ClassifierSystem):
         return {}
     known = label_names(checkpoint.config)
     if len(known) < 2 or set(known) != set(range(len(known))):

@@ -80,8 +80,8 @@ def test_bad_overrides(override, named):
         ("temperature: 0, stop", "top_p: 0.9, stop", "systems[0].decoding (line 6): top_p: 0.9 has no effect at temp"),
         (
             "kind: causal-lm, ",
-            "kind: causal-lm, system_prompt: Hm, ",
-            "systems[0] (line 6): system_prompt has no effect",
+            "kind: causal-lm, system: Hm, ",
+            "systems[0] (line 6): system has no effect",
         ),
         ("slices:", "engine: {gpus_per_actor: 1.5}\nslices:", "gpus_per_actor: 1.5 is no share of one GPU"),
         ("slices:", "engine: {device: gpu}\nslices:", "did you mean 'cuda'"),

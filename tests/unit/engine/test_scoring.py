@@ -72,8 +72,8 @@ DRAWS = {
 
 def test_failed_units_never_reach_an_indicator_and_draws_keep_their_row(rows):
     units, watcher = units_of(DRAWS, rows), Watcher()
-    batch = batch_of(units, watcher.columns, recorded=False, labels={})
-    table = score_units(watcher, units, batch)
+    batch = batch_of(units, watcher.columns, generated=frozenset({"response"}), labels={})
+    table = score_units(watcher, units, batch, read=frozenset({"reference"}))
     assert watcher.seen == [("wrong", ["x"]), ("right", None), ("wrong", None)]
     assert table["reason"].to_pylist() == [
         "read", "model_error", "undecodable_reference", "undecodable_reference", "null_prompt", "null_prompt"
@@ -86,7 +86,7 @@ def test_failed_units_never_reach_an_indicator_and_draws_keep_their_row(rows):
 def test_per_unit_repeats_rows_for_their_draws(rows):
     units = units_of(DRAWS, rows)
     assert units.per_unit(pa.array([10, 20, 30])).to_pylist() == [10, 10, 20, 20, 30, 30]
-    assert units.column("column:truth", recorded=False).to_pylist()[::2] == [b"x", b"\xff", b"z"]
+    assert units.column("column:truth").to_pylist()[::2] == [b"x", b"\xff", b"z"]
 
 
 def test_a_shard_that_failed_whole_asks_no_indicator(rows):
@@ -96,17 +96,22 @@ def test_a_shard_that_failed_whole_asks_no_indicator(rows):
 
     failed = DRAWS | {"failure": ["null_prompt"] * 6, "text": [None] * 6}
     units = units_of(failed, rows)
-    table = score_units(Refusing(), units, batch_of(units, Watcher.columns, recorded=False, labels={}))
+    table = score_units(
+        Refusing(),
+        units,
+        batch_of(units, Watcher.columns, generated=frozenset({"response"}), labels={}),
+        read=frozenset({"reference"}),
+    )
     assert table["state"].to_pylist() == [Outcome.FAILED] * 6
     assert set(table["reason"].to_pylist()) == {"null_prompt"}
 
 
 def test_what_judges_recorded_answers_only(rows):
-    table = score_units(Watcher(), units_of(DRAWS, rows), None)
+    table = score_units(Watcher(), units_of(DRAWS, rows), None, read=frozenset())
     assert [Outcome(code).label for code in decide(Watcher(), table)] == [
         "not_applicable", "failed", "not_applicable", "not_applicable", "failed", "failed"
     ]  # fmt: skip
-    assert table["reason"][0].as_py() == "recorded_answers_only"
+    assert table["reason"][0].as_py() == "no_such_output"
 
 
 def test_no_units(reader):
@@ -114,8 +119,8 @@ def test_no_units(reader):
     rows = read.read(shards(parquet, 10)[0], columns={"answers"})
     empty = units_of({name: [] for name in ("row", "draw", "id", "failure", "text")}, rows)
     indicator = AnswerMismatch(AnswerMismatch.Options())
-    batch = batch_of(empty, indicator.columns, recorded=False, labels={})
-    table = score_units(indicator, empty, batch)
+    batch = batch_of(empty, indicator.columns, generated=frozenset({"response"}), labels={})
+    table = score_units(indicator, empty, batch, read=frozenset({"reference"}))
     assert table.num_rows == len(decide(indicator, table)) == 0
 
 
@@ -162,6 +167,11 @@ def test_recorded_bytes_do_not_fail_what_a_model_said(tmp_path, corpus):
 def test_scores_survive_their_parquet(rows):
     units = units_of(DRAWS, rows)
     indicator = AnswerMismatch(AnswerMismatch.Options())
-    table = score_units(indicator, units, batch_of(units, indicator.columns, recorded=False, labels={}))
+    table = score_units(
+        indicator,
+        units,
+        batch_of(units, indicator.columns, generated=frozenset({"response"}), labels={}),
+        read=frozenset({"reference"}),
+    )
     again = pq.read_table(pa.BufferReader(parquet.encode(table)))
     assert np.array_equal(decide(indicator, table), decide(indicator, again))

@@ -109,7 +109,7 @@ CHANGES = [
     ("corpus.columns.prompt", "other_question", [ALL] * 3),
     ("corpus.columns.id", "other_id", [ALL] * 3),
     ("systems.0.template", "Q: {prompt}", [ALL, NOTHING, NOTHING]),
-    ("systems.0.system_prompt", "Be brief.", [ALL, NOTHING, NOTHING]),
+    ("systems.0.system", "Be brief.", [ALL, NOTHING, NOTHING]),
     ("systems.0.chat", False, [ALL, NOTHING, NOTHING]),
     ("systems.0.max_input_tokens", 99, [ALL, NOTHING, NOTHING]),
     ("systems.0.decoding.seed", 5, [ALL, NOTHING, NOTHING]),

@@ -124,7 +124,7 @@ def causal(folder: Path, *, max_input_tokens: int = 1024, template: str = "{prom
            system_prompt: str | None = None, **decoding):  # fmt: skip
     system = CausalSystem(
         kind="causal-lm", name="m", checkpoint=str(folder), max_input_tokens=max_input_tokens, template=template,
-        chat=chat, system_prompt=system_prompt, decoding={"max_new_tokens": 12, **decoding},
+        chat=chat, system=system_prompt, decoding={"max_new_tokens": 12, **decoding},
     )  # fmt: skip
     return load_model(system, folder=folder, numerics=NUMERICS, labels={}, threads=1)
 

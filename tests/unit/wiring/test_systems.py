@@ -97,5 +97,5 @@ def test_recorded_answers_are_read_and_not_generated():
     one, many = (resolve_system(system, spec, device="cpu", accelerator=None) for system in spec.systems)
     assert (one.roles, one.settings, one.numerics, one.name_from) == ({"response"}, {}, {}, None)
     assert (many.settings, many.name_from) == ({"name_from": "model"}, "model")
-    with pytest.raises(TypeError, match="recorded answers need no model"):
+    with pytest.raises(TypeError, match="recorded loads no model"):
         load_generator(one, Store(), bitwise=True)
