@@ -4,14 +4,18 @@
 a measurement; it imports no torch, so that the driver may call it. `check` runs inside an actor and
 refuses a machine that can't produce the planned bytes. Knows no data. Callers: wiring, `loading`.
 
-Token budgets (tokens of a padded batch), kind x device x weights:
+Token budgets (tokens of a padded batch) by what a kind does with them, by device and weights:
 
-    sequence-classification  cpu   1,024     small batches stay in a core's caches
-    causal-lm                cpu   4,096     a decoding step is memory-bound: rows share the weights
-    sequence-classification  cuda  131,072 below 0.2 G weights, 65,536 below 1 G, else 16,384
-    causal-lm                cuda  65,536 below 1 G weights, 32,768 below 4 G, 16,384 below 16 G, else 8,192
+    kind                                                      cpu    cuda
+    sequence-classification, embedder, dual-encoder           1,024  131,072 below 0.2 G weights, 65,536 below 1 G,
+                                                                     else 16,384
+    causal-lm, seq2seq-lm, image-text-to-text, choices        4,096  65,536 below 1 G weights, 32,768 below 4 G,
+                                                                     16,384 below 16 G, else 8,192
 
-The CPU rows are measured; the CUDA rows are sized so that activations and key-value caches stay well
+An encoder reads once, and small batches stay in a core's caches; a decoding step is memory-bound, so that rows share
+the weights.
+
+The CPU column is measured; the CUDA column is sized so that activations and key-value caches stay well
 inside 40 GiB and are to be tuned per card.
 
 Threads belong to the numerics of a CPU alone: they cut its sums; a GPU's are cut by its kernels.
@@ -28,16 +32,19 @@ from typing import Any, Literal
 
 from halluc_ray.config import CheckpointSystem, Engine
 from halluc_ray.errors import NumericsMismatch, SpecError
+from halluc_ray.models import quantisation
 
 Device = Literal["cpu", "cuda"]
 
-_CPU_BUDGETS = {"sequence-classification": 1_024, "causal-lm": 4_096}
+_READS_ONCE = frozenset({"sequence-classification", "embedder", "dual-encoder"})
+_CPU_BUDGETS = {"reads": 1_024, "decodes": 4_096}
 _CUDA_BUDGETS = {
-    "sequence-classification": ((200_000_000, 131_072), (1_000_000_000, 65_536)),
-    "causal-lm": ((1_000_000_000, 65_536), (4_000_000_000, 32_768), (16_000_000_000, 16_384)),
+    "reads": ((200_000_000, 131_072), (1_000_000_000, 65_536)),
+    "decodes": ((1_000_000_000, 65_536), (4_000_000_000, 32_768), (16_000_000_000, 16_384)),
 }
-_CUDA_FLOORS = {"sequence-classification": 16_384, "causal-lm": 8_192}
+_CUDA_FLOORS = {"reads": 16_384, "decodes": 8_192}
 _LIBRARIES = ("torch", "transformers", "tokenizers")
+_PACKAGE = "package:"
 _AVX512 = frozenset({"avx512vl", "avx512bw", "avx512dq", "fma"})
 _AVX2 = frozenset({"avx2", "fma"})
 _SDPA_LESS = frozenset(
@@ -106,7 +113,7 @@ def resolve(
         JSON-ready values; everything in them belongs to the stage's digest.
 
     Raises:
-        SpecError: a GPU run whose accelerator is not known.
+        SpecError: a GPU run whose accelerator is not known, or quantised weights that can't run here.
     """
     dtype = auto_dtype(device, config=config) if system.dtype == "auto" else system.dtype
     budget = engine.tokens_per_batch
@@ -118,6 +125,7 @@ def resolve(
         **_library_versions(),
         "attention": "eager" if config.get("model_type") in _SDPA_LESS else "sdpa",
         "token_budget": budget,
+        **quantisation.freeze(config, device=device, where=f"systems[{system.name}]"),
     }
     if device == "cpu":
         return numerics | {"threads": engine.cpus_per_actor, "isa": cpu_isa(), "cpu_vendor": cpu_vendor()}
@@ -143,9 +151,10 @@ def auto_token_budget(kind: str, *, device_kind: Device, num_parameters: int) ->
     >>> auto_token_budget("causal-lm", device_kind="cuda", num_parameters=8_000_000_000)
     16384
     """
+    use = "reads" if kind in _READS_ONCE else "decodes"
     if device_kind == "cpu":
-        return _CPU_BUDGETS[kind]
-    return next((budget for below, budget in _CUDA_BUDGETS[kind] if num_parameters < below), _CUDA_FLOORS[kind])
+        return _CPU_BUDGETS[use]
+    return next((budget for below, budget in _CUDA_BUDGETS[use] if num_parameters < below), _CUDA_FLOORS[use])
 
 
 def cpu_isa() -> str:
@@ -175,7 +184,9 @@ def check(numerics: Mapping[str, str | int]) -> None:
     """
     import torch
 
-    found: dict[str, str | int] = dict(_library_versions())
+    packages = {field: field.removeprefix(_PACKAGE) for field in numerics if field.startswith(_PACKAGE)}
+    versions = quantisation.package_versions(packages.values())
+    found: dict[str, str | int] = {**_library_versions(), **{field: versions[name] for field, name in packages.items()}}
     if numerics["device"] == "cpu":
         isa = cpu_isa()
         capability = torch.backends.cpu.get_cpu_capability()
