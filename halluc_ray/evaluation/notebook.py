@@ -5,7 +5,9 @@ For notebooks and tests of one's own; `halluc_ray.evaluate` and `halluc_ray.scor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +22,28 @@ from halluc_ray.errors import SpecError
 from halluc_ray.evaluation.reading import read_spec
 from halluc_ray.evaluation.running import OnProgress
 from halluc_ray.evaluation.running import evaluate as run
+from halluc_ray.evaluation.shown import Report
 from halluc_ray.indicators.protocol import ScoringBatch
 from halluc_ray.records import OUTCOMES
-from halluc_ray.reports import Report
 from halluc_ray.wiring.indicators import wire_indicators
 
+_RAY_ADDRESS = "RAY_ADDRESS"
 
-def evaluate(spec: RunSpec | Mapping[str, Any] | str | Path, *, on_progress: OnProgress | None = None) -> Report:
+
+def evaluate(
+    spec: RunSpec | Mapping[str, Any] | str | Path,
+    *,
+    systems: Sequence[Mapping[str, Any] | str] | None = None,
+    address: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> Report:
     """Run what is missing of a spec and return its report.
 
     Args:
         spec: a spec, its content as a mapping, or the path or s3:// URI of its YAML.
+        systems: to evaluate in place of the spec's: entries as in a spec, or names of those to keep.
+        address: of a Ray cluster, such as `auto` or `ray://head:10001`; default: the one that RAY_ADDRESS
+            names, else one in this process.
         on_progress: told how far it is, several times a second; `print` will do.
 
     Raises:
@@ -40,7 +53,11 @@ def evaluate(spec: RunSpec | Mapping[str, Any] | str | Path, *, on_progress: OnP
         spec = read_spec(str(spec))
     if not isinstance(spec, RunSpec):
         spec = spec_from(spec)
-    return run(spec, on_progress=on_progress).result
+    if systems is not None:
+        spec = with_systems(spec, systems)
+    with _address(address):
+        done = run(spec, on_progress=on_progress)
+    return Report(done.result, done.run_uri)
 
 
 def score(
@@ -74,6 +91,36 @@ def score(
         outcomes = each.indicator.decide(scores.score, scores.state)
         table = table.append_column(each.name, labels.take(pa.array(outcomes)))
     return table
+
+
+def with_systems(spec: RunSpec, systems: Sequence[Mapping[str, Any] | str]) -> RunSpec:
+    """The spec with other systems: entries, or names of its own.
+
+    Raises:
+        SpecError: a name that it does not have, or an entry that is none.
+    """
+    written = spec.model_dump(mode="json", exclude_unset=True)
+    named = {entry["name"]: entry for entry in written["systems"] if entry.get("name")}
+    unknown = [entry for entry in systems if isinstance(entry, str) and entry not in named]
+    if unknown:
+        raise SpecError(f"systems: the spec has no system called {unknown[0]!r}; it has {', '.join(named) or 'none'}")
+    chosen = [named[entry] if isinstance(entry, str) else dict(entry) for entry in systems]
+    return spec_from(written | {"systems": chosen})
+
+
+@contextmanager
+def _address(address: str | None) -> Iterator[None]:
+    """RAY_ADDRESS for the time of a run."""
+    before = os.environ.get(_RAY_ADDRESS)
+    if address is not None:
+        os.environ[_RAY_ADDRESS] = address
+    try:
+        yield
+    finally:
+        if address is not None:
+            os.environ.pop(_RAY_ADDRESS)
+            if before is not None:
+                os.environ[_RAY_ADDRESS] = before
 
 
 def _entry(entry: Mapping[str, Any], position: int) -> IndicatorSpec:
