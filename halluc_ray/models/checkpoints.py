@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,8 @@ from halluc_ray.config import digest
 from halluc_ray.errors import InputError
 from halluc_ray.models.checkpoint_cache import file_digests
 from halluc_ray.models.checkpoint_sources import Source, SourceFile
+from halluc_ray.models.quantisation import count_weights, quantisation_of
+from halluc_ray.models.safetensors_headers import read_header
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -40,7 +41,6 @@ _SIDE_FILES = frozenset(
     ]
 )
 _OTHER_WEIGHTS = frozenset([".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx"])
-_MAX_HEADER_BYTES = 100 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Checkpoint:
         digest: 64 hex digits over names and bytes of `files`.
         files: relative name -> sha256, for the files that matter.
         config: the parsed config.json.
-        num_parameters: weights, counted from the safetensors headers.
+        num_parameters: weights, counted from the safetensors headers; packed ones count each.
     """
 
     uri: str
@@ -79,7 +79,8 @@ def inspect_checkpoint(source: Source, *, cache: Path | None = None) -> Checkpoi
         if name in files:
             _refuse_remote_code(source.uri, name, _read_json(source, files[name]), config)
     weights = [file for name, file in files.items() if name.endswith(".safetensors")]
-    num_parameters = sum(_count_parameters(source, file) for file in weights)
+    quantisation = quantisation_of(config)
+    num_parameters = sum(count_weights(read_header(source, file), quantisation) for file in weights)
     digests = file_digests(source, list(files.values()), cache=cache)
     return Checkpoint(source.uri, checkpoint_digest(digests), digests, config, num_parameters)
 
@@ -164,23 +165,3 @@ def _read_json(source: Source, file: SourceFile) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"checkpoint {source.uri}: {file.name} holds a {type(value).__name__}, not an object")
     return value
-
-
-def _count_parameters(source: Source, file: SourceFile) -> int:
-    """Weights of one safetensors file, from its header; the file must be as long as the header says."""
-    damaged = InputError(
-        f"checkpoint {source.uri}: {file.name} ({file.size} bytes) is no whole safetensors file; copy it again"
-    )
-    header_bytes = int.from_bytes(b"".join(source.chunks(file, limit=8)), "little")
-    if not 2 <= header_bytes <= min(_MAX_HEADER_BYTES, file.size - 8):
-        raise damaged
-    try:
-        header = json.loads(b"".join(source.chunks(file, limit=8 + header_bytes))[8:])
-        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-        stop = max((tensor["data_offsets"][1] for tensor in tensors), default=0)
-        count = sum(int(math.prod(tensor["shape"])) for tensor in tensors)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged from error
-    if 8 + header_bytes + stop != file.size:
-        raise damaged
-    return count

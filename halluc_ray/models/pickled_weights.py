@@ -9,12 +9,12 @@ JSON object, goes to the file ANSWER. Caller: `conversion`, which imports no tor
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -80,7 +80,7 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of one pickle, mapped from the file where its format allows that."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         asked = _GLOBAL.search(str(error))
         if asked is None:
             raise Refused(f"{path.name} is no whole pickle of weights ({_last_line(error)})") from error

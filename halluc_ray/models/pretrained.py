@@ -6,6 +6,7 @@ torch.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import transformers
 from transformers.utils import logging as transformers_logging
 
 from halluc_ray.errors import ModelError
+from halluc_ray.models.quantisation import section as quantisation_section
 
 _AUTO_CLASSES = {
     "sequence-classification": transformers.AutoModelForSequenceClassification,
@@ -62,6 +64,8 @@ def load_network(kind: str, folder: Path, *, dtype: str, attention: str, device:
     """
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
+    quantised = quantisation_section(json.loads((folder / "config.json").read_text(encoding="utf-8"))) is not None
+    placed = {"device_map": {"": device}} if quantised and device != "cpu" else {}
     try:
         network, report = _AUTO_CLASSES[kind].from_pretrained(
             folder,
@@ -71,6 +75,7 @@ def load_network(kind: str, folder: Path, *, dtype: str, attention: str, device:
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            **placed,
         )
     except _LOAD_ERRORS as error:
         raise ModelError(f"checkpoint {folder}: can't be loaded as {kind} ({error})") from error
@@ -80,7 +85,7 @@ def load_network(kind: str, folder: Path, *, dtype: str, attention: str, device:
             f"checkpoint {folder}: no weights for {', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}, which "
             f"{kind} needs; name a checkpoint that was fine-tuned for it"
         )
-    return network.eval().to(device)
+    return network.eval() if placed else network.eval().to(device)
 
 
 def longest_input(network: Any, tokenizer: Any) -> int:

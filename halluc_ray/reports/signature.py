@@ -42,8 +42,8 @@ def _interval(record: RunRecord) -> str:
 def _system(system: SystemRecord) -> str:
     name = _value(system.name) if system.name is not None else f"{{{_value(system.name_from)}}}"
     stage = system.generate.removeprefix("generate-")[:_SHORT]
-    device = system.numerics.get("device")
-    numerics = f",{_value(device)}" if device else ""
+    told = (system.numerics.get(field) for field in ("device", "quantization"))
+    numerics = "".join(f",{_value(value)}" for value in told if value)
     return f"system:{name}={system.kind}@{stage}({system.determinism}{numerics})"
 
 
