@@ -1,0 +1,134 @@
+"""Answers on transformers' generate as the spec's decoding says: greedy or keyed noise, stop strings, one beam.
+
+Of the checkpoint's own generation settings nothing is kept but its end-of-sequence tokens and what the
+caller names. Knows a loaded network and its tokenizer; knows no prompt and no template. Callers: the
+models that write text. Imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, StoppingCriteria
+
+from halluc_ray.config.prompting import Decoding
+from halluc_ray.models.faults import device_faults
+from halluc_ray.models.prompts import UnusableRow
+from halluc_ray.models.protocol import Encoded, Output
+from halluc_ray.models.sampling import TokenChoice
+
+
+class TextGeneration:
+    """Writes the answers of one network.
+
+    Attributes:
+        pad_token: id that fills a row up.
+    """
+
+    def __init__(
+        self,
+        decoding: Decoding,
+        *,
+        network: Any,
+        tokenizer: Any,
+        device: str,
+        architecture: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Replace the network's generation config; `architecture` is what it can't do without, by generate's names."""
+        self._decoding = decoding
+        self._network = network
+        self._tokenizer = tokenizer
+        self._device = device
+        self._ends = _end_tokens(network, tokenizer)
+        self.pad_token: int = next((t for t in (tokenizer.pad_token_id, *sorted(self._ends)) if t is not None), 0)
+        network.generation_config = GenerationConfig(
+            max_new_tokens=decoding.max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            use_cache=True,
+            eos_token_id=sorted(self._ends) or None,
+            pad_token_id=self.pad_token,
+            **(architecture or {}),
+        )
+
+    def answers(self, batch: Sequence[Encoded], inputs: Mapping[str, torch.Tensor], *, num_before: int) -> list[Output]:
+        """Run one batch.
+
+        Args:
+            batch: its rows; their ids and draws key the noise.
+            inputs: what generate is given, rows aligned with `batch`; `input_ids_BT` among them.
+            num_before: tokens of a row of generate's result that stand before the answer.
+
+        Shapes: B rows, T input tokens, N new tokens.
+
+        Raises:
+            UnusableRow: a row's scores are not finite.
+            OutOfMemory: retryable with a smaller budget.
+        """
+        choice = TokenChoice(self._decoding, batch=batch, prompt_width=num_before)
+        stops = _StopStrings(self._tokenizer, self._decoding.stop, self._ends, prompt_width=num_before)
+        width = inputs["input_ids"].shape[1] + self._decoding.max_new_tokens
+        with device_faults(len(batch), width), torch.inference_mode():
+            all_BN = self._network.generate(
+                **{name: tensor.to(self._device) for name, tensor in inputs.items()},
+                logits_processor=[choice],
+                stopping_criteria=[stops] if self._decoding.stop else [],
+            )
+            new_BN = all_BN[:, num_before:].tolist()
+            broken = choice.broken_B is not None and bool(choice.broken_B.any())
+        if broken:
+            raise UnusableRow("non_finite_logits", f"the model's scores overflow in {self._network.dtype}")
+        return [self._output(tokens) for tokens in new_BN]
+
+    def _output(self, tokens: list[int]) -> Output:
+        """Text up to the first end token or stop string, whichever comes first."""
+        end = next((at for at, token in enumerate(tokens) if token in self._ends), None)
+        tokens = tokens[:end]
+        if any(stop in _decode(self._tokenizer, tokens) for stop in self._decoding.stop):
+            for count in range(1, len(tokens) + 1):
+                text = _decode(self._tokenizer, tokens[:count])
+                found = [at for stop in self._decoding.stop if (at := text.find(stop)) >= 0]
+                if found:
+                    return Output(text[: min(found)], finish="stop", num_output_tokens=count)
+        finish = "length" if end is None else "stop"
+        return Output(_decode(self._tokenizer, tokens), finish=finish, num_output_tokens=len(tokens))
+
+
+class _StopStrings(StoppingCriteria):  # type: ignore[misc]
+    """Ends a row whose continuation holds a stop string; looks at the text, so no token boundary hides one."""
+
+    def __init__(self, tokenizer: Any, stops: Sequence[str], ends: frozenset[int], *, prompt_width: int) -> None:
+        self._tokenizer = tokenizer
+        self._stops = stops
+        self._ends = ends
+        self._prompt_width = prompt_width
+        self._done: set[int] = set()
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        for position, tokens in enumerate(input_ids[:, self._prompt_width :].tolist()):
+            if position not in self._done and (tokens[-1] in self._ends or self._stopped(tokens)):
+                self._done.add(position)
+        done = [position in self._done for position in range(len(input_ids))]
+        return torch.tensor(done, dtype=torch.bool, device=input_ids.device)
+
+    def _stopped(self, tokens: list[int]) -> bool:
+        text = _decode(self._tokenizer, tokens)
+        return any(stop in text for stop in self._stops)
+
+
+def _decode(tokenizer: Any, tokens: list[int]) -> str:
+    return str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _end_tokens(network: Any, tokenizer: Any) -> frozenset[int]:
+    """End-of-sequence ids that checkpoint or tokenizer declare."""
+    ends: set[int] = set()
+    for declared in (
+        network.generation_config.eos_token_id,
+        getattr(network.config, "eos_token_id", None),
+        tokenizer.eos_token_id,
+    ):
+        ends.update([declared] if isinstance(declared, int) else declared or [])
+    return frozenset(ends)
