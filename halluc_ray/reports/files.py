@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from halluc_ray.config.digest import canonical_json
 from halluc_ray.records.runs import RunRecord
 from halluc_ray.reports.build import build_report
+from halluc_ray.reports.choosing import Cell
 from halluc_ray.reports.duplicates import find_duplicates
+from halluc_ray.reports.glance import worst_cells
 from halluc_ray.reports.parts import CountCommits, read_count_commits
 from halluc_ray.reports.reduce import reduce
 from halluc_ray.reports.render import PageContext, render_page
 from halluc_ray.reports.report import Report
+from halluc_ray.reports.shown import shown_rows
 from halluc_ray.reports.tidy import tidy
-from halluc_ray.reports.worked import worked_samples
 from halluc_ray.storage import keys
 from halluc_ray.storage.files import CorpusFile
 from halluc_ray.storage.parquet import encode
@@ -38,8 +40,8 @@ def write_reports(
         store: where the run lies.
         record: the run.
         run_id: digest of the record; names the folder.
-        sources: file digest -> corpus file, for the texts of worked samples; without one the page
-            shows what the parts hold.
+        sources: file digest -> corpus file, for the texts of samples; without one the page shows
+            what the parts hold.
         page: spec, versions and date for the page.
 
     Raises:
@@ -52,8 +54,13 @@ def write_reports(
     store.put(keys.run_key(run_id, "counts.parquet"), encode(tidy(record, counts)))
     store.put(keys.run_key(run_id, "verdicts.json"), verdicts_json(record, commits, run_id=run_id))
     store.put(keys.run_key(run_id, "report.json"), report.to_json())
-    worked = worked_samples(store, record, sources=sources or {}, commits=commits)
-    html = render_page(report, record=record, samples=worked, context=page)
+    cells = [
+        Cell(cell.rate.system, indicator.name, cell.rate.slice)
+        for indicator in record.indicators
+        for cell in worst_cells(report, indicator=indicator.name).cells
+    ]
+    rows = shown_rows(store, record, sources=sources or {}, commits=commits, cells=cells)
+    html = render_page(report, record=record, rows=rows, context=page)
     store.put(keys.run_key(run_id, "report.html"), html.encode())
     return report
 

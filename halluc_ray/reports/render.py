@@ -1,26 +1,42 @@
-"""The page of a run: one HTML file that needs no network and no script.
+"""The page of a run: one HTML file that needs no network, and no script to show its numbers.
 
-Knows what goes where on the page; the numbers are the report's, the words the template's. Caller:
-`files`.
+Knows what goes where on the page and how large it may get; the numbers are the report's, the words the
+template's. Caller: `files`.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
+from halluc_ray.records import OUTCOMES
 from halluc_ray.records.runs import RunRecord
-from halluc_ray.reports.plot import Axis, axis_for
-from halluc_ray.reports.report import Mean, Rate, Reason, Report
+from halluc_ray.reports.assets import page_assets
+from halluc_ray.reports.glance import Worst, worst_cells
+from halluc_ray.reports.payload import EMPTY, payload_of
+from halluc_ray.reports.plot import axis_for
+from halluc_ray.reports.report import Rate, Report
+from halluc_ray.reports.shown import ShownRow
 from halluc_ray.reports.templating import render_template
-from halluc_ray.reports.worked import WorkedSample
+from halluc_ray.reports.views import (
+    MOST_SYSTEMS,
+    cell_text,
+    headline,
+    indicator_view,
+    largest_cells,
+    measure_of,
+    settings_view,
+    summaries_view,
+    worst_view,
+)
+from halluc_ray.reports.words import json_text, page_words, phrase
+from halluc_ray.reports.worked import worked_samples
 
-_SHOWN_CELLS = 40
-_SHOWN_REASONS = 12
+MOST_BYTES = 1_950_000
+_CHARTED_RATES = 4000
+_CHARTED_CELLS = 40
+_DIGITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,128 +54,98 @@ class PageContext:
     date: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SliceView:
-    """The largest cells of one slice under one indicator."""
-
-    columns: tuple[str, ...]
-    rates: tuple[Rate, ...]
-    hidden: int
-    axis: Axis
-
-
-@dataclass(frozen=True, slots=True)
-class IndicatorView:
-    """One indicator's part of the page."""
-
-    name: str
-    kind: str
-    options: str
-    measure: str
-    overall: tuple[Rate, ...]
-    axis: Axis
-    slices: tuple[SliceView, ...]
-    reasons: tuple[Reason, ...]
-    samples: tuple[WorkedSample, ...]
-
-
 def render_page(
-    report: Report, *, record: RunRecord, samples: Sequence[WorkedSample], context: PageContext | None = None
+    report: Report, *, record: RunRecord, rows: Sequence[ShownRow] = (), context: PageContext | None = None
 ) -> str:
-    """The page.
+    """The page; samples take what its other parts leave of `MOST_BYTES`.
 
     Args:
         report: the run's report.
         record: the run, for options and settings.
-        samples: worked samples.
+        rows: rows to read, the first choice first.
         context: spec, versions and date, where they are known.
     """
-    return render_template(
-        "report.html.jinja",
-        report=report,
-        context=context or PageContext(),
-        indicators=[_indicator(report, record, position, samples) for position in range(len(record.indicators))],
-        summaries=_summaries(report.summaries),
-        systems=report.systems,
-        confidence=record.confidence,
-        settings=[_settings(system.model_dump(mode="json")) for system in record.systems],
-        tokens=any(facts.output_tokens for facts in report.systems),
-        outcomes=OUTCOME_WORDS,
-        cell=_cell_text,
-    )
+    values = _values(report, record, rows, context or PageContext())
+    rest = len(render_template("report.html.jinja", samples=EMPTY, **values).encode())
+    names = [facts.system for facts in report.systems]
+    samples = payload_of(record, rows, systems=names, most_bytes=MOST_BYTES - rest)
+    return render_template("report.html.jinja", samples=samples, **values)
 
 
-OUTCOME_WORDS = {
-    "hallucinated": "Hallucinated",
-    "supported": "Supported",
-    "abstained": "Abstained",
-    "undecided": "Undecided",
-    "not_applicable": "Not applicable",
-    "failed": "Failed",
-}
+def _values(report: Report, record: RunRecord, rows: Sequence[ShownRow], context: PageContext) -> dict[str, Any]:
+    worked = worked_samples(record, rows)
+    measures = {indicator.name: measure_of(record, at) for at, indicator in enumerate(record.indicators)}
+    overall = [rate for rate in report.rates if not rate.slice]
+    worst = {indicator.name: worst_cells(report, indicator=indicator.name) for indicator in record.indicators}
+    return {
+        "assets": page_assets(),
+        "report": report,
+        "context": context,
+        "heading": measures.popitem()[1] if len(set(measures.values())) == 1 else "both_rates",
+        "headlines": [
+            headline(rate, measure=measure_of(record, _position(record, rate)))
+            for rate in overall[: MOST_SYSTEMS * len(record.indicators)]
+        ],
+        "full_axis": axis_for(()),
+        "worst": [worst_view(cell) for found in worst.values() for cell in found.cells],
+        "looked_at": sum(found.looked_at for found in worst.values()),
+        "indicators": [indicator_view(report, record, at, worked) for at in range(len(record.indicators))],
+        "summaries": summaries_view(report.summaries),
+        "systems": report.systems,
+        "confidence": f"{100 * record.confidence:g}\N{NO-BREAK SPACE}%",
+        "settings": [settings_view(system.model_dump(mode="json")) for system in record.systems],
+        "tokens": any(facts.output_tokens for facts in report.systems),
+        "outcomes": [outcome.label for outcome in OUTCOMES],
+        "cell": cell_text,
+        "counted": _counted,
+        "page_data": json_text(_page_data(report, record, overall, worst)),
+    }
 
 
-def _indicator(report: Report, record: RunRecord, position: int, samples: Sequence[WorkedSample]) -> IndicatorView:
-    indicator = record.indicators[position]
-    rates = [rate for rate in report.rates if rate.indicator == indicator.name]
-    overall = tuple(rate for rate in rates if not rate.slice)
-    classifiers = all(system.kind == "sequence-classification" for system in record.systems)
-    reasons = [reason for reason in report.reasons if reason.indicator == indicator.name and reason.reason]
-    return IndicatorView(
-        name=indicator.name,
-        kind=indicator.kind,
-        options=_plain(indicator.options),
-        measure="Error rate" if classifiers and indicator.kind == "label_mismatch" else "Hallucination rate",
-        overall=overall,
-        axis=axis_for(overall),
-        slices=tuple(_slice(columns, rates) for columns in record.slices),
-        reasons=tuple(sorted(reasons, key=lambda reason: -reason.rows)[:_SHOWN_REASONS]),
-        samples=tuple(sample for sample in samples if sample.indicator == indicator.name),
-    )
+def _counted(what: str, number: int) -> dict[str, object]:
+    return phrase(f"one_{what}") if number == 1 else phrase(f"n_{what}s", n=number)
 
 
-def _slice(columns: tuple[str, ...], rates: Sequence[Rate]) -> SliceView:
-    """The largest cells first; the systems of a cell stand together, to be compared."""
-    found = [rate for rate in rates if tuple(rate.slice) == columns]
-    sizes: Counter[str] = Counter()
-    for rate in found:
-        sizes[_cell_key(rate)] += rate.rows
-    place = {cell: position for position, cell in enumerate(sizes)}
-
-    def order(rate: Rate) -> tuple[bool, int, int]:
-        return rate.folded_cells > 0, -sizes[_cell_key(rate)], place[_cell_key(rate)]
-
-    largest = sorted(found, key=order)[:_SHOWN_CELLS]
-    return SliceView(columns, tuple(largest), len(found) - len(largest), axis_for(largest))
+def _position(record: RunRecord, rate: Rate) -> int:
+    return next(at for at, indicator in enumerate(record.indicators) if indicator.name == rate.indicator)
 
 
-def _cell_key(rate: Rate) -> str:
-    return repr(tuple(rate.slice.values()))
+def _page_data(
+    report: Report, record: RunRecord, overall: Sequence[Rate], worst: Mapping[str, Worst]
+) -> dict[str, Any]:
+    """What the charts draw: every overall rate, the largest cells of every slice, the worst cells."""
+    systems = [facts.system for facts in report.systems][:MOST_SYSTEMS]
+    room = _CHARTED_RATES // max(1, len(record.indicators) * len(record.slices) * len(systems))
+    charted = [rate for rate in overall if rate.system in systems]
+    for indicator in record.indicators:
+        rates = [rate for rate in report.rates if rate.indicator == indicator.name and rate.system in systems]
+        for columns in record.slices:
+            charted += largest_cells(rates, columns)[: min(_CHARTED_CELLS, max(1, room)) * len(systems)]
+    return {
+        "run": report.run_id,
+        "words": page_words(),
+        "systems": systems,
+        "indicators": [indicator.name for indicator in record.indicators],
+        "rates": [_numbers(rate) for rate in charted if not rate.folded_cells],
+        "worst": [
+            _numbers(cell.rate) | {"whole": _rounded(cell.whole.rate)}
+            for found in worst.values()
+            for cell in found.cells
+        ],
+    }
 
 
-def _summaries(means: Sequence[Mean]) -> list[tuple[str, list[Mean], int]]:
-    """(summary, its largest cells, how many more there are)."""
-    views = []
-    for name, found in groupby(sorted(means, key=lambda mean: mean.name), key=lambda mean: mean.name):
-        cells = sorted(found, key=lambda mean: (len(mean.slice) > 0, -mean.rows))
-        views.append((name, cells[:_SHOWN_CELLS], max(0, len(cells) - _SHOWN_CELLS)))
-    return views
+def _numbers(rate: Rate) -> dict[str, Any]:
+    return {
+        "system": rate.system,
+        "indicator": rate.indicator,
+        "slice": dict(rate.slice) or None,
+        "rate": _rounded(rate.rate),
+        "low": _rounded(rate.low),
+        "high": _rounded(rate.high),
+        "rows": rate.rows,
+    }
 
 
-def _settings(system: dict[str, Any]) -> tuple[str, str]:
-    """A system's name and what fixes its outputs."""
-    shown = {key: value for key, value in system.items() if key not in ("name", "scores", "shards") and value}
-    return system["name"] or f"one per value of {system['name_from']}", _plain(shown)
-
-
-def _plain(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)
-
-
-def _cell_text(value: Any) -> str:
-    """A slice value as a word."""
-    if value is None:
-        return "(null)"
-    if value == "":
-        return "(empty)"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, _DIGITS)

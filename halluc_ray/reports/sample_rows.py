@@ -7,7 +7,7 @@ does not choose among them. Callers: `samples`, `worked`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -71,12 +71,37 @@ def sample_columns(record: RunRecord) -> SampleColumns:
     return SampleColumns(fixed + tuple(outcome_of.values()), evidence, _TEXT_ROLES + sliced, outcome_of)
 
 
+@dataclass(slots=True)
+class RowGroups:
+    """The row groups that were read last: shards that lie side by side, and systems on one corpus, share them."""
+
+    _key: tuple[object, ...] = ()
+    _table: pa.Table | None = None
+
+    def read(self, file: CorpusFile, *, start: int, stop: int, columns: tuple[str, ...]) -> pa.Table:
+        """Some columns of the row groups from `start` to before `stop`."""
+        key = (file, start, stop, columns)
+        if self._table is None or self._key != key:
+            self._key, self._table = (), None
+            with open_parquet(file) as parquet:
+                missing = sorted(set(columns) - set(parquet.schema_arrow.names))
+                if missing:
+                    raise InputError(
+                        f"{file.uri} has no column {missing[0]!r}, which the run read; give the corpus of that run"
+                    )
+                table = plain_table(parquet.read_row_groups(list(range(start, stop)), columns=list(columns)))
+            verify_unchanged(file)
+            self._key, self._table = key, table
+        return self._table
+
+
 @dataclass(frozen=True, slots=True)
 class ShardRows:
     """Access to the units of one committed shard of one system.
 
     Attributes:
         files: file digest -> corpus file; texts of files that are missing here are null.
+        groups: shared by shards that are read one after the other.
     """
 
     store: ObjectStore
@@ -85,6 +110,7 @@ class ShardRows:
     shard: Shard
     commit: Commit
     files: Mapping[str, CorpusFile]
+    groups: RowGroups = field(default_factory=RowGroups)
 
     def verdicts(self, data: bytes | None = None) -> pa.Table:
         """The verdict columns of every unit; `data` is the part, where it was read before."""
@@ -113,9 +139,9 @@ class ShardRows:
         columns: dict[str, pa.ChunkedArray] = {}
         for indicator, stage in zip(self.record.indicators, self.system.scores, strict=True):
             part = self._part(stage, _EVIDENCE).take(positions)
-            for field in _EVIDENCE:
-                values = part[field].cast(pa.string()) if field == "reason" else part[field]
-                columns[f"{indicator.name}_{field}"] = values
+            for name in _EVIDENCE:
+                values = part[name].cast(pa.string()) if name == "reason" else part[name]
+                columns[f"{indicator.name}_{name}"] = values
         return pa.table(columns)
 
     def texts(self, rows: pa.Array, positions: pa.Array) -> pa.Table:
@@ -125,41 +151,40 @@ class ShardRows:
             rows: each unit's corpus row, counted from the start of the shard.
             positions: each unit's position in the parts.
         """
-        texts = self._corpus_texts(rows)
+        texts = self._corpus_texts(rows, sample_columns(self.record).texts)
         if self.system.kind != "recorded":
             generated = self._part(self.system.generate, ("text",)).take(positions)["text"]
             texts["response"] = generated
         return pa.table(texts)
 
+    def slices(self, rows: pa.Array) -> pa.Table:
+        """The columns of the run's slices, as text, of some corpus rows."""
+        columns = tuple(dict.fromkeys(column for entry in self.record.slices for column in entry))
+        return pa.table(self._corpus_texts(rows, columns, by_role=False)) if columns else pa.table({})
+
     def _part(self, stage: str, columns: Sequence[str]) -> pa.Table:
         commit = read_commit(self.store, stage, self.shard.key)
         return decode(read_part(self.store, stage, commit), columns)
 
-    def _corpus_texts(self, rows: pa.Array) -> dict[str, pa.ChunkedArray]:
+    def _corpus_texts(
+        self, rows: pa.Array, wanted: Sequence[str], *, by_role: bool = True
+    ) -> dict[str, pa.ChunkedArray]:
         file = self.files.get(self.shard.source.file)
-        wanted = sample_columns(self.record).texts
-        columns = {name: name for name in wanted} | dict.fromkeys(_TEXT_ROLES) | self.record.corpus.columns
+        columns: dict[str, str | None] = {name: name for name in wanted}
+        if by_role:
+            columns |= dict.fromkeys(_TEXT_ROLES) | self.record.corpus.columns
         mapped = {name: column for name in wanted if (column := columns[name]) is not None}
         nothing = pa.chunked_array([pa.nulls(len(rows), pa.string())])
         texts = dict.fromkeys(wanted, nothing)
         if file is not None and mapped:
-            found = _read_rows(file, self.shard, columns=sorted(set(mapped.values()))).take(rows)
+            found = self._corpus_rows(file, columns=tuple(sorted(set(mapped.values())))).take(rows)
             texts |= {name: as_text(found[column]) for name, column in mapped.items()}
         return texts
 
-
-def _read_rows(file: CorpusFile, shard: Shard, *, columns: Sequence[str]) -> pa.Table:
-    source = shard.source
-    with open_parquet(file) as parquet:
-        missing = sorted(set(columns) - set(parquet.schema_arrow.names))
-        if missing:
-            raise InputError(
-                f"{file.uri} has no column {missing[0]!r}, which the run read; give the corpus of that run"
-            )
-        table = parquet.read_row_groups(list(range(source.group_start, source.group_stop)), columns=list(columns))
-        table = plain_table(table)
-    verify_unchanged(file)
-    return table.slice(source.row_start, source.num_rows)
+    def _corpus_rows(self, file: CorpusFile, *, columns: tuple[str, ...]) -> pa.Table:
+        source = self.shard.source
+        table = self.groups.read(file, start=source.group_start, stop=source.group_stop, columns=columns)
+        return table.slice(source.row_start, source.num_rows)
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -9,6 +9,8 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from halluc_ray.reports.words import phrase, translated, translated_label, word
+
 
 def render_template(name: str, **values: object) -> str:
     """A template with the values filled in; every value is escaped."""
@@ -43,4 +45,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "grouped": grouped}
+    environment.globals |= {"t": translated, "label": translated_label, "word": word, "phrase": phrase}
     return environment

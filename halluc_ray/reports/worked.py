@@ -1,32 +1,20 @@
-"""The worked samples of the page: a few per indicator, hallucinated ones with evidence first.
+"""The worked samples that stand on the page without a script: a few per indicator, evidence first.
 
-Knows how they are chosen (smallest hash of the id, within the first shards, so that the choice is the
-same for any order of work) and how the evidence is cut out of the response. Caller: `files`.
+Knows rows that were chosen already, and how the evidence is cut out of the response. Caller: `render`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import xxhash
 
 from halluc_ray.records import OUTCOMES
 from halluc_ray.records.runs import RunRecord
-from halluc_ray.reports.parts import CountCommits, read_count_commits
-from halluc_ray.reports.sample_rows import ShardRows, sample_columns
-from halluc_ray.storage.files import CorpusFile
-from halluc_ray.storage.store import ObjectStore
+from halluc_ray.reports.sample_rows import sample_columns
+from halluc_ray.reports.shown import ShownRow, Unit
 
 _SHOWN = {"hallucinated": 4, "supported": 1, "abstained": 1, "undecided": 1, "not_applicable": 0, "failed": 1}
 _CANDIDATES = 3
-_SHARDS = 32
-_SHARDS_PER_SYSTEM = 4
-_PER_SHARD = 1000
 _TEXT_CHARS = 1200
 _AROUND = 400
 
@@ -50,86 +38,41 @@ class WorkedSample:
     failure: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    hash: int
-    shard: int
-    position: int
-
-
-def worked_samples(
-    store: ObjectStore,
-    record: RunRecord,
-    *,
-    sources: Mapping[str, CorpusFile],
-    commits: CountCommits | None = None,
-) -> list[WorkedSample]:
-    """A few samples per indicator, in the order of indicators and outcomes.
+def worked_samples(record: RunRecord, rows: Sequence[ShownRow]) -> list[WorkedSample]:
+    """A few samples per indicator, in the order of indicators and outcomes; a row serves each outcome once.
 
     Args:
-        store: where the run lies.
         record: the run.
-        sources: file digest -> corpus file; texts of files that are not given are left out.
-        commits: markers that were read before; read here otherwise.
+        rows: rows to take them from, the first choice first.
     """
-    commits = commits or read_count_commits(store, record)
-    shards = list(islice(_shards(store, record, sources, commits), _SHARDS))
-    chosen = _candidates(record, shards)
-    needed: dict[int, set[int]] = {}
-    for candidates in chosen.values():
-        for candidate in candidates:
-            needed.setdefault(candidate.shard, set()).add(candidate.position)
-    loaded = {shard: _load(shards[shard], sorted(positions)) for shard, positions in needed.items()}
-    samples: list[WorkedSample] = []
-    for (indicator, outcome), candidates in chosen.items():
-        rows = [(candidate.hash, loaded[candidate.shard][candidate.position]) for candidate in candidates]
-        rows.sort(key=lambda pair: (pair[1][f"{indicator}_span"] is None, pair[0]))
-        samples += [_worked(indicator, outcome, row) for _, row in rows[: _SHOWN[outcome]]]
-    return samples
+    column_of = sample_columns(record).outcome_of
+    return [
+        _worked(indicator.name, outcome.label, unit)
+        for indicator in record.indicators
+        for outcome in OUTCOMES
+        for unit in _picked(rows, column_of[indicator.name], outcome.label, f"{indicator.name}_span")
+    ]
 
 
-def _shards(
-    store: ObjectStore, record: RunRecord, sources: Mapping[str, CorpusFile], commits: CountCommits
-) -> Iterator[ShardRows]:
-    """Shards to look at: the first ones of each system in turn."""
-    for at in range(_SHARDS_PER_SYSTEM):
-        for system in record.systems:
-            planned = record.shards(system)
-            if at < len(planned):
-                commit = commits.by_stage[system.count][at]
-                yield ShardRows(store, record, system, planned[at], commit, sources)
+def _picked(rows: Sequence[ShownRow], column: str, outcome: str, span: str) -> list[Unit]:
+    """The first few units of an outcome, those with evidence before the others."""
+    most = _SHOWN[outcome]
+    found: list[Unit] = []
+    for unit in _one_per_row(rows, column, outcome):
+        if len(found) == _CANDIDATES * most:
+            break
+        found.append(unit)
+    return sorted(found, key=lambda unit: unit[span] is None)[:most]
 
 
-def _candidates(record: RunRecord, shards: list[ShardRows]) -> dict[tuple[str, str], list[_Candidate]]:
-    """Per indicator and outcome, the units with the smallest hashes."""
-    columns = sample_columns(record)
-    best: dict[tuple[str, str], list[_Candidate]] = {
-        (indicator.name, outcome.label): [] for indicator in record.indicators for outcome in OUTCOMES
-    }
-    for at, shard in enumerate(shards):
-        units = shard.verdicts()
-        ids = units["id"].combine_chunks()
-        for (indicator, outcome), found in best.items():
-            mask = pc.equal(units[columns.outcome_of[indicator]], outcome).combine_chunks()
-            positions = pc.indices_nonzero(mask)[:_PER_SHARD] if _SHOWN[outcome] else pa.array([], pa.uint64())
-            names = zip(ids.take(positions).to_pylist(), positions.to_pylist(), strict=True)
-            found += [_Candidate(xxhash.xxh3_64_intdigest(name.encode()), at, position) for name, position in names]
-            found.sort(key=lambda candidate: (candidate.hash, candidate.shard, candidate.position))
-            del found[_CANDIDATES * _SHOWN[outcome] :]
-    return best
+def _one_per_row(rows: Sequence[ShownRow], column: str, outcome: str) -> Iterator[Unit]:
+    for at, row in enumerate(rows):
+        units = [unit for unit in row.units if unit[column] == outcome]
+        if units:
+            yield units[at % len(units)]
 
 
-def _load(shard: ShardRows, positions: list[int]) -> dict[int, dict[str, Any]]:
-    units = shard.verdicts().take(positions)
-    pieces = (units, shard.evidence(positions), shard.texts(units["row"], positions))
-    merged: list[dict[str, Any]] = [{} for _ in positions]
-    for piece in pieces:
-        for row, values in zip(merged, piece.to_pylist(), strict=True):
-            row.update(values)
-    return dict(zip(positions, merged, strict=True))
-
-
-def _worked(indicator: str, outcome: str, row: dict[str, Any]) -> WorkedSample:
+def _worked(indicator: str, outcome: str, row: Unit) -> WorkedSample:
     before, marked, after = _cut(row["response"] or "", row[f"{indicator}_span_start"], row[f"{indicator}_span_stop"])
     return WorkedSample(
         indicator=indicator,
@@ -143,7 +86,7 @@ def _worked(indicator: str, outcome: str, row: dict[str, Any]) -> WorkedSample:
         before=before,
         marked=marked,
         after=after,
-        against=row[f"{indicator}_against"],
+        against=_short(row[f"{indicator}_against"]),
         failure=row["failure"],
     )
 

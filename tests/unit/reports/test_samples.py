@@ -4,6 +4,7 @@ import pytest
 from halluc_ray.errors import SpecError
 from halluc_ray.reports.sample_rows import as_text
 from halluc_ray.reports.samples import samples
+from halluc_ray.reports.shown import shown_rows
 from halluc_ray.reports.worked import worked_samples
 from halluc_ray.storage import open_store
 from halluc_ray.storage.files import list_files
@@ -102,7 +103,7 @@ def test_without_the_corpus_texts_are_null_and_evidence_stays(run):
 
 def test_worked_samples_show_each_outcome_with_its_evidence_marked(run):
     record = run.publish()
-    found = worked_samples(run.store, record, sources=corpus_of(run))
+    found = worked_samples(record, shown_rows(run.store, record, sources=corpus_of(run)))
     assert {(sample.id, sample.outcome) for sample in found} == {
         ("b", "hallucinated"),
         ("e", "hallucinated"),
@@ -141,6 +142,7 @@ def test_evidence_as_long_as_a_book_is_shortened_on_the_page(tmp_path):
     response = "no " * 500_000
     rows = [Row("a", (Verdict("hallucinated", "other", (0, len(response)), "yes"),), response=response)]
     run = Handmade(open_store(str(tmp_path / "out")), tmp_path, rows, shard_rows=2)
-    found = worked_samples(run.store, run.publish(), sources=corpus_of(run))
+    record = run.publish()
+    found = worked_samples(record, shown_rows(run.store, record, sources=corpus_of(run)))
     assert found[0].marked.startswith("no no")
     assert len(found[0].marked) < 2_000

@@ -1,0 +1,71 @@
+"""Scripts and styles of the page, and the Content-Security-Policy that lets these run and nothing else.
+
+Knows the packaged files and how a browser hashes what stands inline; does not know what they do.
+Caller: `render`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from markupsafe import Markup
+
+_LIBRARIES = ("d3.min.js", "plot.umd.min.js")
+_SCRIPTS = ("language.js", "theme.js", "payload.js", "choice.js", "answers.js", "samples.js", "charts.js", "page.js")
+# The one style element that Observable Plot 0.6.17 puts into each of its charts.
+_PLOT_STYLE = """:where(.plot-d6a7b5) {
+  --plot-background: white;
+  display: block;
+  height: auto;
+  height: intrinsic;
+  max-width: 100%;
+}
+:where(.plot-d6a7b5 text),
+:where(.plot-d6a7b5 tspan) {
+  white-space: pre;
+}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """What is inlined: texts that are part of the package, never data.
+
+    Attributes:
+        style: the style sheet.
+        scripts: in the order in which they run.
+        policy: the page's Content-Security-Policy.
+    """
+
+    style: Markup
+    scripts: tuple[Markup, ...]
+    policy: str
+
+
+@cache
+def page_assets() -> Assets:
+    """The packaged files, with the hashes that the policy names."""
+    style = _text("templates", "report.css")
+    scripts = [*(_text("vendor", name) for name in _LIBRARIES), *(_text("templates", name) for name in _SCRIPTS)]
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {' '.join(map(_hash, scripts))}",
+            f"style-src {_hash(style)} {_hash(_PLOT_STYLE)}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+    return Assets(Markup(style), tuple(map(Markup, scripts)), policy)  # noqa: S704
+
+
+def _text(folder: str, name: str) -> str:
+    return files("halluc_ray.reports").joinpath(folder, name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
