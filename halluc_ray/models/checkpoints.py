@@ -38,6 +38,9 @@ _SIDE_FILES = frozenset(
         "merges.txt",
         "chat_template.jinja",
         "chat_template.json",
+        "source.spm",
+        "target.spm",
+        "target_vocab.json",
     ]
 )
 _OTHER_WEIGHTS = frozenset([".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx"])

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from halluc_ray.config import CausalSystem, CheckpointSystem, ClassifierSystem
+from halluc_ray.config import CausalSystem, CheckpointSystem, ClassifierSystem, Seq2SeqSystem
 from halluc_ray.errors import SpecError
 from halluc_ray.models.protocol import Model
 
@@ -52,5 +52,9 @@ def load_model(
             from halluc_ray.models.causal import CausalLM
 
             return CausalLM(system, folder=folder, dtype=dtype, attention=attention, device=device)
+        case Seq2SeqSystem():
+            from halluc_ray.models.seq2seq import Seq2SeqLM
+
+            return Seq2SeqLM(system, folder=folder, dtype=dtype, attention=attention, device=device)
         case _:
             raise SpecError(f"systems[{system.name}].kind: {system.kind} is not supported by this version")

@@ -1,7 +1,6 @@
 """Reading a network and a tokenizer from a local folder through transformers, without the hub or code.
 
-Knows how transformers loads; knows no template and no batch. Callers: `encoder`, `causal`. Imports
-torch.
+Knows how transformers loads; knows no template and no batch. Callers: the models. Imports torch.
 """
 
 from __future__ import annotations
@@ -20,14 +19,19 @@ from halluc_ray.models.quantisation import section as quantisation_section
 _AUTO_CLASSES = {
     "sequence-classification": transformers.AutoModelForSequenceClassification,
     "causal-lm": transformers.AutoModelForCausalLM,
+    "seq2seq-lm": transformers.AutoModelForSeq2SeqLM,
 }
 _UNBOUNDED_TOKENS = 1_000_000
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """The folder's fast tokenizer.
+def load_tokenizer(folder: Path, *, fast: bool = True) -> Any:
+    """The folder's tokenizer.
+
+    Args:
+        folder: holds the tokenizer's files.
+        fast: refuse one that is written in Python, as those of Marian and M2M100 are.
 
     Raises:
         ModelError: there is none; transformers would make up one that knows no word.
@@ -43,7 +47,7 @@ def load_tokenizer(folder: Path) -> Any:
         raise ModelError(
             f"checkpoint {folder}: no usable tokenizer ({error}); copy its tokenizer files there"
         ) from error
-    if not tokenizer.is_fast:
+    if fast and not tokenizer.is_fast:
         raise ModelError(f"checkpoint {folder}: {type(tokenizer).__name__} has no fast form; save a tokenizer.json")
     return tokenizer
 
@@ -54,7 +58,7 @@ def load_network(kind: str, folder: Path, *, dtype: str, attention: str, device:
     Args:
         kind: the system's kind.
         folder: holds config.json and safetensors.
-        dtype: `float32`, `bfloat16` or `float16`.
+        dtype: `float64`, `float32`, `bfloat16` or `float16`.
         attention: implementation of attention, such as `sdpa`.
         device: `cpu` or `cuda`.
 
@@ -89,9 +93,15 @@ def load_network(kind: str, folder: Path, *, dtype: str, attention: str, device:
 
 
 def longest_input(network: Any, tokenizer: Any) -> int:
-    """Tokens that the network can take at most, by its position table and its tokenizer's own limit."""
+    """Tokens that the network can take at most, by its position table and its tokenizer's own limit.
+
+    Relative positions alone (T5 family) have no end: what their tokenizers call a limit is the length of training.
+    """
     config = network.config
-    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    names = ("max_position_embeddings", "n_positions", "max_encoder_position_embeddings")
+    positions = next((found for name in names if (found := getattr(config, name, None))), None)
+    if getattr(config, "relative_attention_num_buckets", None) and not getattr(config, names[0], None):
+        return _UNBOUNDED_TOKENS
     limits = [_UNBOUNDED_TOKENS, int(tokenizer.model_max_length)]
     if positions:
         limits.append(int(positions) - _reserved_positions(network))
