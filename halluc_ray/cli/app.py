@@ -17,6 +17,7 @@ from rich.console import Console
 
 from halluc_ray.cli.convert import convert
 from halluc_ray.cli.exits import DONE, TOO_MANY_FAILED, exits, report_unexpected, resumable
+from halluc_ray.cli.importing import import_command
 
 if TYPE_CHECKING:
     from halluc_ray.config import RunSpec
@@ -225,6 +226,7 @@ def demo(
 
 
 app.command()(convert)
+app.command(name="import")(import_command)
 
 
 def _console() -> Console:

@@ -1,0 +1,248 @@
+"""The import: read a source, map its records, write a Parquet corpus with its manifest, account for every record.
+
+records = imported + rejected; rows = what imported records became (one each, or more where a list is exploded).
+Knows the order of things; each step is a module of its own. Caller: the command line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from halluc_ray.corpora.importing.duplicates import Duplicates, IdHashes
+from halluc_ray.corpora.importing.manifest import file_entries, manifest_text, source_entries
+from halluc_ray.corpora.importing.publishing import MANIFEST, REJECTED, Target, target
+from halluc_ray.corpora.importing.reading import ReadingOptions, read_records, source_files
+from halluc_ray.corpora.importing.records import Record, Rejection, RowProblem
+from halluc_ray.corpora.importing.rows import Keep, Mapper, RowBuilder
+from halluc_ray.corpora.importing.sources import HubDataset, Source, SourceFile, find_source
+from halluc_ray.corpora.importing.values import Kind
+from halluc_ray.corpora.importing.writer import CorpusWriter
+from halluc_ray.errors import ConservationError, InputError, SpecError
+
+_TELL_EVERY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What to make of a source.
+
+    Attributes:
+        mapper: from record to columns.
+        described: the mapping as the user gave it, for the manifest.
+        reading: how files are read.
+        id_from_row: ids are the file's name and the row's number.
+        keep: which other fields of a record become columns.
+        limit: records to read.
+        overwrite: replace an earlier import.
+    """
+
+    mapper: Mapper
+    described: str
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
+    id_from_row: bool = False
+    keep: Keep = "scalars"
+    limit: int | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProgress:
+    """How far an import is; bytes are those stored in the source, and unknown for the hub."""
+
+    bytes_read: int
+    bytes_total: int
+    records: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import did.
+
+    Attributes:
+        uri: where the corpus is.
+        records: read from the source.
+        imported: of these, taken.
+        rows: what they became.
+        rejected: reason -> records.
+        examples: reason -> the first rejection of it.
+        files: Parquet files.
+        columns: column -> what it holds.
+        nulls: column -> rows without a value.
+        duplicates: rows whose id another row has before them.
+        left_out: nested fields that were not kept.
+        renamed: kept field -> column, where its name was taken.
+        nan_as_null: NaN literals that were read as null.
+    """
+
+    uri: str
+    records: int
+    imported: int
+    rows: int
+    rejected: dict[str, int]
+    examples: dict[str, Rejection]
+    files: int
+    columns: dict[str, Kind]
+    nulls: dict[str, int]
+    duplicates: Duplicates
+    left_out: tuple[str, ...]
+    renamed: dict[str, str]
+    nan_as_null: int
+
+    @property
+    def rejected_share(self) -> float:
+        """Rejected records over all records."""
+        return sum(self.rejected.values()) / self.records if self.records else 0.0
+
+
+def import_corpus(
+    source: str, out: str, options: ImportOptions, *, on_progress: Callable[[ImportProgress], None] | None = None
+) -> ImportResult:
+    """Write the source's records as a Parquet corpus.
+
+    Args:
+        source: a file, folder, glob, `s3://` URI, saved dataset or hub id.
+        out: a folder or `s3://bucket/prefix`; it appears whole or not at all.
+        options: mapping and more.
+        on_progress: called now and then.
+
+    Raises:
+        SpecError: no id is mapped.
+        InputError: the source can't be read as a whole, a mapped column is in no record, no record could be
+            taken, or OUT holds something.
+        InputChanged: a file of the source changed while it was read.
+        StoreError: OUT can't be written; retryable where the store may recover.
+    """
+    if "id" not in options.mapper.names and not options.id_from_row:
+        raise SpecError("no column is mapped to id; add id=PATH to --map, or say --id row (file name and row number)")
+    if "id" in options.mapper.names and options.id_from_row:
+        raise SpecError("--id row and a mapping of id exclude each other; leave one out")
+    found = find_source(source, format=options.reading.format)
+    files = source_files(found, options.reading)
+    with target(out, overwrite=options.overwrite) as place:
+        return _Import(found, files, options, place, on_progress).run()
+
+
+class _Import:
+    """One import under way."""
+
+    def __init__(
+        self,
+        source: Source,
+        files: tuple[SourceFile, ...],
+        options: ImportOptions,
+        place: Target,
+        on_progress: Callable[[ImportProgress], None] | None,
+    ) -> None:
+        self._source, self._files, self._options, self._place = source, files, options, place
+        self._on_progress = on_progress
+        self._rows = RowBuilder(options.mapper, options.id_from_row, options.keep)
+        self._writer = CorpusWriter(place.staging)
+        self._ids = IdHashes(place.staging / "ids")
+        self._bytes = self._records = self._imported = self._written = self._nans = 0
+        self._rejected: Counter[str] = Counter()
+        self._examples: dict[str, Rejection] = {}
+
+    def run(self) -> ImportResult:
+        """Read everything, then publish."""
+        with (self._place.staging / REJECTED).open("w", encoding="utf-8") as rejected:
+            for found in self._read():
+                self._take(found, rejected)
+        parts = self._writer.close()
+        duplicates = self._ids.count([part.path for part in parts])
+        (self._place.staging / "ids").rmdir()
+        self._check(sum(part.rows for part in parts))
+        self._told()
+        result = self._result(len(parts), duplicates)
+        names = [part.path.name for part in parts] + ([REJECTED] if self._rejected else [])
+        if not self._rejected:
+            (self._place.staging / REJECTED).unlink()
+        text = manifest_text(
+            result,
+            mapping=self._options.described,
+            source=source_entries(self._source, self._files),
+            files=file_entries(parts),
+        )
+        (self._place.staging / MANIFEST).write_text(text, encoding="utf-8")
+        self._place.publish([*names, MANIFEST])
+        return result
+
+    def _read(self) -> Iterator[Record | Rejection]:
+        records = read_records(self._source, self._files, self._options.reading, on_bytes=self._count_bytes)
+        for found in records:
+            if self._options.limit is not None and self._records >= self._options.limit:
+                records.close()  # type: ignore[attr-defined]
+                return
+            self._records += 1
+            if self._records % _TELL_EVERY == 0:
+                self._told()
+            yield found
+
+    def _take(self, found: Record | Rejection, rejected: TextIO) -> None:
+        if isinstance(found, Record):
+            try:
+                rows = self._rows.build(found)
+                for row in rows:
+                    self._writer.check(row)
+            except RowProblem as problem:
+                raw = json.dumps(found.value, ensure_ascii=True, default=repr)
+                found = Rejection(found.place, problem.reason, problem.detail, raw)
+            else:
+                for row in rows:
+                    self._writer.add(row)
+                    self._ids.add(row["id"])
+                self._imported += 1
+                self._written += len(rows)
+                self._nans += found.nan_fields
+                return
+        self._rejected[found.reason] += 1
+        self._examples.setdefault(found.reason, found)
+        rejected.write(json.dumps(found.as_json(), ensure_ascii=False) + "\n")
+
+    def _check(self, rows_in_files: int) -> None:
+        if not self._records:
+            raise InputError("the source holds no record; check that it is the right file")
+        if not self._imported:
+            first = next(iter(self._examples.values()))
+            raise InputError(
+                f"none of {self._records:,} records could be taken; the first, {first.place}: {first.reason}: "
+                f"{first.detail}"
+            )
+        self._rows.check_found()
+        if self._imported + sum(self._rejected.values()) != self._records or rows_in_files != self._written:
+            raise ConservationError(
+                f"{self._records:,} records were read, {self._imported:,} imported, "
+                f"{sum(self._rejected.values()):,} rejected; {self._written:,} rows made, {rows_in_files:,} written"
+            )
+
+    def _result(self, files: int, duplicates: Duplicates) -> ImportResult:
+        return ImportResult(
+            uri=self._place.uri,
+            records=self._records,
+            imported=self._imported,
+            rows=self._written,
+            rejected=dict(self._rejected.most_common()),
+            examples=self._examples,
+            files=files,
+            columns=self._writer.kinds,
+            nulls={column: self._null_rows(column) for column in self._writer.kinds},
+            duplicates=duplicates,
+            left_out=tuple(sorted(self._rows.left_out)),
+            renamed=dict(sorted(self._rows.renamed.items())),
+            nan_as_null=self._nans,
+        )
+
+    def _null_rows(self, column: str) -> int:
+        return self._written - self._rows.filled[column]
+
+    def _count_bytes(self, count: int) -> None:
+        self._bytes += count
+
+    def _told(self) -> None:
+        if self._on_progress is not None:
+            total = 0 if isinstance(self._source, HubDataset) else sum(file.file.size for file in self._files)
+            self._on_progress(ImportProgress(self._bytes, total, self._records, sum(self._rejected.values())))

@@ -1,0 +1,156 @@
+"""Parquet, Arrow, folders that `datasets` saved, and datasets on the hub, in small batches.
+
+Arrow files, saved folders and the hub are streamed by `datasets`. Parquet goes through the house's own
+reader of corpus files, which reads a bucket by range and says what is wrong with a damaged file.
+`datasets` is told to leave torch alone: nothing here needs it, and loading it takes seconds. Caller: `reading`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from halluc_ray.corpora.importing.records import Place, Record
+from halluc_ray.corpora.importing.sources import HubDataset, SavedDataset, SourceFile
+from halluc_ray.errors import InputError
+from halluc_ray.storage.corpus_parquet import open_parquet
+from halluc_ray.storage.files import verify_unchanged
+from halluc_ray.storage.uris import LocalPlace, parse_uri
+
+_BATCH_ROWS = 256
+
+
+def read_parquet(source: SourceFile) -> Iterator[Record]:
+    """Every row of a Parquet file.
+
+    Raises:
+        InputError: no Parquet, or damaged; names the row group.
+        InputChanged: it changed while it was read.
+    """
+    file = open_parquet(source.file)
+    row = 0
+    try:
+        for group in range(file.num_row_groups):
+            try:
+                for batch in file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], use_threads=False):
+                    for value in batch.to_pylist():
+                        yield Record(Place(source.name, row), value)
+                        row += 1
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+                verify_unchanged(source.file)
+                raise InputError(
+                    f"{source.file.uri} row group {group}, after {row:,} rows: {error}; write the file again"
+                ) from error
+    finally:
+        file.close()
+    verify_unchanged(source.file)
+
+
+def read_arrow(source: SourceFile) -> Iterator[Record]:
+    """Every row of an Arrow file, streamed by `datasets`.
+
+    Raises:
+        InputError: not on this machine, or no Arrow file.
+    """
+    if not isinstance(parse_uri(source.file.uri), LocalPlace):
+        raise InputError(f"{source.file.uri}: Arrow files are read from a local folder; copy it here, or use Parquet")
+    rows = _streamed("arrow", source.file.uri, data_files=[_literally(source.file.uri)], split="train")
+    for row, value in enumerate(rows):
+        yield Record(Place(source.name, row), value)
+
+
+def saved_files(saved: SavedDataset, *, split: str | None) -> list[Path]:
+    """The Arrow files of a folder that `datasets` saved, in order.
+
+    Raises:
+        InputError: it holds several splits and none was chosen, or the chosen one is not there.
+    """
+    folder = saved.path
+    if (folder / "dataset_dict.json").is_file():
+        splits = _read_json(folder / "dataset_dict.json").get("splits", [])
+        if split is None and len(splits) == 1:
+            split = splits[0]
+        if split not in splits:
+            asked = f"has no split {split!r}" if split else "holds several splits"
+            raise InputError(f"{folder} {asked}; say --split, one of {', '.join(map(str, splits))}")
+        folder = folder / str(split)
+    state = _read_json(folder / "state.json")
+    files = [folder / str(entry["filename"]) for entry in state.get("_data_files", [])]
+    if lost := [path for path in files if not path.is_file()]:
+        raise InputError(f"{lost[0]} is not there, though state.json names it; copy the folder again")
+    return files
+
+
+def read_hub(dataset: HubDataset, *, name: str | None, split: str | None) -> Iterator[Record]:
+    """Every row of one split of a dataset on the hub, streamed.
+
+    Args:
+        dataset: its id.
+        name: its configuration.
+        split: its split; needed where there are several.
+
+    Raises:
+        InputError: it, its configuration or its split is not there, or the hub can't be reached.
+    """
+    shown = f"hf://{dataset.id}"
+    for row, value in enumerate(_streamed(dataset.id, shown, name=name, split=split or _only_split(dataset, name))):
+        yield Record(Place(dataset.id, row), value)
+
+
+def _only_split(dataset: HubDataset, name: str | None) -> str:
+    datasets = _datasets()
+    with _explained(f"hf://{dataset.id}"):
+        splits = list(datasets.get_dataset_split_names(dataset.id, name))
+    if len(splits) != 1:
+        raise InputError(f"hf://{dataset.id} has the splits {', '.join(splits)}; say --split")
+    return str(splits[0])
+
+
+def _streamed(kind: str, shown: str, **options: Any) -> Iterator[dict[str, Any]]:
+    datasets = _datasets()
+    with _explained(shown):
+        stream = datasets.load_dataset(kind, streaming=True, **options)
+        stream = stream.decode(False) if hasattr(stream, "decode") else stream
+        yield from stream
+
+
+class _explained:  # noqa: N801 - used as a function
+    """Turn what `datasets` and the hub raise into the house's error."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError | ValueError | pa.ArrowException | RuntimeError | KeyError):
+            words = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"{self._shown} can not be read ({words[:300]}); check its name, --split and --config, and for the "
+                "hub the network and HF_TOKEN"
+            ) from error
+
+
+def _datasets() -> Any:
+    os.environ.setdefault("USE_TORCH", "0")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    import datasets
+
+    return datasets
+
+
+def _literally(path: str) -> str:
+    """A path that `datasets` does not take for a pattern."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can not be read ({error}); copy the folder again") from error
