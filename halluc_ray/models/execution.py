@@ -76,7 +76,7 @@ def generate(
     units = [_unit(row, result) for row, result in zip(encoded, results, strict=True)]
     units += [_failed_unit(failure, draw) for failure in failed for draw in range(model.draws)]
     notes: dict[str, int | str] = {} if budget == token_budget else {"token_budget": budget}
-    return Generated(_table(units), notes)
+    return Generated(units_table(units), notes)
 
 
 def _encode(model: Model, samples: Sequence[Sample], failed: list[Failure]) -> list[Encoded]:
@@ -150,7 +150,8 @@ def _failed_unit(failure: Failure, draw: int) -> dict[str, object]:
     return {"row": failure.row, "draw": draw, "id": failure.id, "failure": failure.reason}
 
 
-def _table(units: list[dict[str, object]]) -> pa.Table:
+def units_table(units: list[dict[str, object]]) -> pa.Table:
+    """Units by column name as a table of schema GENERATIONS, ordered by (row, draw)."""
     units.sort(key=lambda unit: (unit["row"], unit["draw"]))
     columns = []
     for field in GENERATIONS:
