@@ -76,3 +76,13 @@ class OutOfMemory(ModelError):
     """A batch did not fit on the device; a smaller token budget may."""
 
     retryable = True
+
+
+class EndpointUnavailable(HallucRayError):
+    """A model server did not answer, or answered that it is busy, for as long as was allowed."""
+
+    retryable = True
+
+
+class QuotaSpent(RunIncomplete):
+    """The money that a system may cost, or what its server lets one use, is spent."""
