@@ -12,9 +12,9 @@ from halluc_ray.engine.shards import cut, shard_of
 from halluc_ray.indicators.protocol import ScoringBatch
 from halluc_ray.indicators.registry import BUILTIN
 from halluc_ray.indicators.tables import scores_to_columns
+from halluc_ray.models.versions import SEMANTICS_VERSIONS
 from halluc_ray.records import OUTCOMES, StageKind
 from halluc_ray.records.schemas import COUNTS, GENERATIONS, SCHEMA_VERSION, SCORES, verdict_schema
-from halluc_ray.wiring import systems
 from tests.unit import golden
 from tests.unit.engine.whole import answers, begin, plan_of, report_of, spec_of, write
 
@@ -124,9 +124,9 @@ def test_counts_and_addresses_of_a_recorded_run(tmp_path):
         "stages": [system.generate, *system.scores, system.count],
         "counts": [" | ".join(map(str, row.values())) for row in counts.to_pylist()],
     }
-    answered = BUILTIN["answer_mismatch"].semantics_version
-    version = f"{stages.COUNT_VERSION}.{systems.RECORDED_VERSION}.{answered}"
-    where = "engine.stages.COUNT_VERSION, wiring.systems.RECORDED_VERSION or the `semantics_version` of answer_mismatch"
+    recorded, answered = SEMANTICS_VERSIONS["recorded"], BUILTIN["answer_mismatch"].semantics_version
+    version = f"{SCHEMA_VERSION}.{stages.COUNT_VERSION}.{recorded}.{answered}"
+    where = f"{SCHEMA}, engine.stages.COUNT_VERSION, models.versions or the `semantics_version` of answer_mismatch"
     golden.hold("recorded_run", found, version=version, what="a recorded run", where=where)
 
 

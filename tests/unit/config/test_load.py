@@ -86,7 +86,11 @@ def test_bad_overrides(override, named):
         ("slices:", "engine: {gpus_per_actor: 1.5}\nslices:", "gpus_per_actor: 1.5 is no share of one GPU"),
         ("slices:", "engine: {device: gpu}\nslices:", "did you mean 'cuda'"),
         ("slices:", "engine: {gpus_per_actor: 0, device: cuda}\nslices:", "gives a cuda actor no GPU"),
-        ("kind: recorded, ", "", "systems[1].kind (line 7): required, but missing. Allowed: causal-lm, recorded"),
+        (
+            "kind: recorded, ",
+            "",
+            "systems[1].kind (line 7): required, but missing. Allowed: causal-lm, choices, dual-enc",
+        ),
         ("name: m, ", "", "systems[0].name (line 6): required, but missing"),
         ("max_new_tokens: 24", 'max_new_tokens: "24"', '"24" must be a valid integer'),
         ("max_new_tokens: 24", "max_new_tokens: true", "true must be a valid integer"),

@@ -102,20 +102,30 @@ def test_a_type_that_can_not_serve_is_named():
         use.check(pa.schema([("c", pa.float32())]), "f.parquet")
 
 
+WORDED = set(ROLE_NEEDS)
+TURNS = pa.struct([("role", pa.string()), ("content", pa.string()), ("name", pa.string())])
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
 @pytest.mark.parametrize(
     ("kind", "roles"),
     [
-        (pa.string_view(), {"id", "prompt", "context", "response", "reference", "label"}),
-        (pa.dictionary(pa.int8(), pa.string()), {"id", "prompt", "context", "response", "reference", "label"}),
-        (pa.int32(), {"id", "reference", "label"}),
-        (pa.bool_(), {"id", "reference", "label"}),
+        (pa.string_view(), WORDED),
+        (pa.dictionary(pa.int8(), pa.string()), WORDED),
+        (pa.int32(), {"id", "reference", "options", "label"}),
+        (pa.bool_(), {"id", "reference", "options", "label"}),
         (pa.float64(), {"label"}),
         (pa.timestamp("s"), set()),
-        (pa.list_(pa.string()), {"reference"}),
-        (pa.list_(pa.null()), {"reference"}),
+        (pa.list_(pa.string()), {"context", "image", "options", "reference"}),
+        (pa.list_(pa.null()), {"context", "options", "reference"}),
         (pa.list_(pa.float32()), set()),
         (pa.struct([("a", pa.string())]), set()),
-        (pa.null(), {"id", "prompt", "context", "response", "reference", "label"}),
+        (pa.list_(TURNS), {"messages"}),
+        (pa.list_(pa.struct([("role", pa.string())])), set()),
+        (IMAGE, {"image"}),
+        (pa.list_(IMAGE), {"image"}),
+        (pa.list_(pa.list_(pa.binary())), set()),
+        (pa.null(), WORDED),
     ],
     ids=str,
 )

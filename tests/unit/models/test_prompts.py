@@ -1,4 +1,4 @@
-"""Templates: placeholders are roles and nothing else."""
+"""Templates: literal text and names, and nothing that could run."""
 
 import pickle
 
@@ -8,9 +8,9 @@ from halluc_ray.errors import SpecError
 from halluc_ray.models.prompts import UnusableRow, fill, parse
 
 
-def test_roles_and_literal_braces():
+def test_names_and_literal_braces():
     template = parse("{{{prompt}}} and {context}}}")
-    assert template.roles == {"prompt", "context"}
+    assert template.names == {"prompt", "context"}
     assert fill(template, {"prompt": "p", "context": "c"}) == "{p} and c}"
 
 
@@ -18,21 +18,24 @@ def test_values_are_never_expanded_again():
     assert fill(parse("{prompt}"), {"prompt": "{context} {{x}} {0.__class__}"}) == "{context} {{x}} {0.__class__}"
 
 
+@pytest.mark.parametrize("name", ["promt", "prompt.__class__", "prompt!r", "prompt:>10", "问题", " a column "])
+def test_whatever_stands_in_braces_is_a_name(name):
+    template = parse(f"{{{name}}}")
+    assert template.names == {name}
+    assert fill(template, {name: "x"}) == "x"
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("{promt}", r"systems\[0\].template: \{promt\} is no role.*did you mean \{prompt\}"),
-        ("{Prompt}", r"did you mean \{prompt\}"),
-        ("{prompt.__class__}", "is no role"),
-        ("{prompt!r}", "is no role"),
-        ("{prompt:>10}", "is no role"),
-        ("{}", "is no role"),
+        ("{}", r"systems\[0\].template: the placeholder at character 0 of '\{\}' has no name"),
+        ("a { } b", "the placeholder at character 2 .* has no name"),
         ("{prompt", "'{' at character 0 .* has no partner"),
         ("a } b", "'}' at character 2"),
         ("{a{prompt}}", "'{' at character 0"),
     ],
 )
-def test_anything_but_a_role_is_refused(template, message):
+def test_braces_without_a_name_or_a_partner_are_refused(template, message):
     with pytest.raises(SpecError, match=message):
         parse(template, where="systems[0].template")
 

@@ -46,12 +46,17 @@ def test_a_checkpoint_whose_classes_are_no_choice_is_refused(resolve, tmp_path, 
 
 def test_roles_are_those_of_the_templates(resolve):
     assert resolve().roles == {"prompt"}
-    assert resolve(template="{context}", pair_template="{response}").roles == {"context", "response"}
+    assert resolve(template="{prompt} {id}", pair_template="{response}").roles == {"prompt", "id", "response"}
 
 
-def test_a_template_that_names_no_role_is_refused(resolve):
-    with pytest.raises(SpecError, match=r"systems\[k\].template"):
-        resolve(template="{promt}")
+def test_a_placeholder_that_is_no_mapped_role_is_a_corpus_column(resolve):
+    found = resolve(template="{q} {country}", pair_template="{context}")
+    assert (found.roles, found.columns) == (set(), ("context", "country", "q"))
+
+
+def test_a_malformed_template_is_refused(resolve):
+    with pytest.raises(SpecError, match=r"systems\[k\].pair_template: '\{' at character 0"):
+        resolve(pair_template="{promt")
 
 
 @pytest.mark.parametrize("checkpoint", [{}, {"checkpoint": "s3://bucket/model"}])
