@@ -163,7 +163,7 @@ class _Import:
             (self._place.staging / REJECTED).unlink()
         text = manifest_text(
             result,
-            mapping=self._options.described,
+            options=self._options,
             source=source_entries(self._source, self._files),
             files=file_entries(parts),
         )

@@ -16,14 +16,14 @@ from halluc_ray.corpora.importing.sources import HubDataset, Source, SourceFile
 from halluc_ray.storage.digests import digests
 
 if TYPE_CHECKING:
-    from halluc_ray.corpora.importing.importing import ImportResult
+    from halluc_ray.corpora.importing.importing import ImportOptions, ImportResult
     from halluc_ray.corpora.importing.writer import PartFile
 
 VERSION = 1
 
 
 def manifest_text(
-    result: ImportResult, *, mapping: str, source: dict[str, Any], files: Sequence[dict[str, Any]]
+    result: ImportResult, *, options: ImportOptions, source: dict[str, Any], files: Sequence[dict[str, Any]]
 ) -> str:
     """The manifest as JSON text."""
     return (
@@ -32,7 +32,10 @@ def manifest_text(
                 "kind": KIND,
                 "version": VERSION,
                 "source": source,
-                "map": mapping,
+                "map": options.described,
+                "id": "row" if options.id_from_row else "mapped",
+                "keep": options.keep if isinstance(options.keep, str) else sorted(options.keep),
+                "limit": options.limit,
                 "records": result.records,
                 "imported": result.imported,
                 "rejected": sum(result.rejected.values()),

@@ -36,9 +36,11 @@ class Place:
         """As a person looks it up.
 
         >>> str(Place("a.jsonl", 3, line=4, byte=120)), str(Place("a.parquet", 3))
-        ('a.jsonl line 4', 'a.parquet row 3')
+        ('a.jsonl line 4 (byte 120)', 'a.parquet row 3')
         """
-        return f"{self.file} row {self.row}" if self.line is None else f"{self.file} line {self.line}"
+        if self.line is None:
+            return f"{self.file} row {self.row}"
+        return f"{self.file} line {self.line}" + ("" if self.byte is None else f" (byte {self.byte})")
 
 
 @dataclass(frozen=True, slots=True)
