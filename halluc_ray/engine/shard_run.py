@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from halluc_ray.config.expression import parse_condition
 from halluc_ray.engine import counting
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
+from halluc_ray.engine.kept import Costs, KeptAnswers
 from halluc_ray.engine.roles import to_texts
 from halluc_ray.engine.rows import RowReader, ShardRows
 from halluc_ray.engine.samples import samples_of
@@ -27,11 +28,14 @@ from halluc_ray.engine.scoring import batch_of, columns_read, decide, judges, sc
 from halluc_ray.engine.selection import holds
 from halluc_ray.engine.units import RAW, Units, recorded_units, verdicts_of
 from halluc_ray.indicators.protocol import Indicator
+from halluc_ray.models.endpoint.generator import EndpointGenerator
+from halluc_ray.models.execution import Failure, Generated
+from halluc_ray.records import Sample
 from halluc_ray.storage import ObjectStore, commits, parquet
 from halluc_ray.wiring.systems import Generator
 
 COUNTS_PART = "counts"
-GeneratorFor = Callable[[SystemPlan], Generator]
+GeneratorFor = Callable[[SystemPlan], Generator | EndpointGenerator]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class ShardRunner:
         self._generator_for = generator_for
         self._reader = RowReader(context.files, corpus=context.spec.corpus, selection=context.selection)
         self._summary_conditions = [parse_condition(s.where) if s.where else None for s in context.spec.summaries]
+        self._costs = Costs(store)
         self._seconds: dict[str, float] = {}
 
     def run(self, task: ShardTask) -> ShardReport:
@@ -124,11 +129,25 @@ class ShardRunner:
                 table, notes = recorded_units(rows, reasons, names.values if names else None), {}
             else:
                 samples, failures = samples_of(rows, reasons, columns=system.resolved.columns)
-                made = self._generator_for(system).generate(samples, failures)
+                made = self._generated(system, task, samples, failures)
                 table, notes = made.table, made.notes
         if self._stops_at_bad_rows:
             rows.refuse_failed(table)
-        return self._publish(stage, task, {"": table}, notes)
+        standing = self._publish(stage, task, {"": table}, notes)
+        if system.resolved.alone_s_per_row is not None:
+            self._kept(system, task).forget()
+        return standing
+
+    def _generated(
+        self, system: SystemPlan, task: ShardTask, samples: Sequence[Sample], failures: Sequence[Failure]
+    ) -> Generated:
+        generator = self._generator_for(system)
+        if isinstance(generator, EndpointGenerator):
+            return generator.generate(samples, failures, kept=self._kept(system, task))
+        return generator.generate(samples, failures)
+
+    def _kept(self, system: SystemPlan, task: ShardTask) -> KeptAnswers:
+        return KeptAnswers(self._store, system.generate.name, task.shard.key, costs=self._costs)
 
     def _scores(self, system: SystemPlan, task: ShardTask, units: Units) -> list[pa.Table]:
         """Score parts in the indicators' order; those that stand are read back only where they are to be counted."""

@@ -16,6 +16,7 @@ import ray
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
 from halluc_ray.engine.shard_run import ShardRunner
 from halluc_ray.errors import HallucRayError, InputError, StoreError, WorkerLost
+from halluc_ray.models.endpoint.generator import EndpointGenerator
 from halluc_ray.storage import open_store
 from halluc_ray.storage.files import verify_unchanged
 from halluc_ray.storage.probe import see_nonce
@@ -46,7 +47,7 @@ class Worker:
     def __init__(self, context: RunContext, nonce: str) -> None:
         self._context = context
         self._nonce = nonce
-        self._loaded: tuple[str, Generator] | None = None
+        self._loaded: tuple[str, Generator | EndpointGenerator] | None = None
         self._runner: ShardRunner | None = None
 
     def sit(self) -> tuple[Seat, Exception | None]:
@@ -88,7 +89,7 @@ class Worker:
             traceback.print_exc()
             return _failed(task, HallucRayError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
 
-    def _generator_for(self, system: SystemPlan) -> Generator:
+    def _generator_for(self, system: SystemPlan) -> Generator | EndpointGenerator:
         if self._loaded is None or self._loaded[0] != system.generate.name:
             if self._loaded is not None:
                 self._loaded[1].close()

@@ -20,6 +20,9 @@ from halluc_ray.models import prompts
 from halluc_ray.models.checkpoint_cache import fetch_checkpoint
 from halluc_ray.models.checkpoint_sources import Source, open_source
 from halluc_ray.models.checkpoints import Checkpoint, inspect_checkpoint, label_names
+from halluc_ray.models.endpoint.generator import EndpointGenerator
+from halluc_ray.models.endpoint.pace import longest_s_per_row
+from halluc_ray.models.endpoint.requests import RequestWriter, request_url
 from halluc_ray.models.execution import Failure, Generated, generate
 from halluc_ray.models.loading import load_model
 from halluc_ray.models.numerics import Device
@@ -27,9 +30,10 @@ from halluc_ray.models.protocol import Model
 from halluc_ray.models.versions import SEMANTICS_VERSIONS
 from halluc_ray.records import Sample
 from halluc_ray.storage import open_store
+from halluc_ray.wiring.endpoints import NOT_ASKED, open_endpoint
 from halluc_ray.wiring.inputs import gives, inputs_of, settled_template
 
-_NOT_GENERATED = ("name", "kind", "checkpoint", "revision", "dtype", "labels")
+_NOT_GENERATED = ("name", "kind", "checkpoint", "revision", "dtype", "labels", *NOT_ASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,11 @@ class ResolvedSystem:
     def scheduled(self) -> bool:
         """Two runs of it may differ in what they say, whatever the spec asks for."""
         return isinstance(self.spec, EndpointSystem) or getattr(self.spec, "backend", "transformers") != "transformers"
+
+    @property
+    def alone_s_per_row(self) -> float | None:
+        """Seconds within which a row is done, where one actor at a time may make the outputs; None: any number may."""
+        return longest_s_per_row(self.spec) if isinstance(self.spec, EndpointSystem) else None
 
     @property
     def name_from(self) -> str | None:
@@ -105,8 +114,10 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
     system = _settled(system, spec)
     checkpoint, labels, numerics, settings = None, {}, {}, _settings(system)
     match system:
-        case RecordedSystem() | EndpointSystem():
+        case RecordedSystem():
             pass
+        case EndpointSystem():
+            request_url(system, RequestWriter(system).path)
         case _:
             checkpoint = inspect_checkpoint(_source(system, spec.store))
             numerics = numerics_of.resolve(
@@ -133,7 +144,7 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
     )
 
 
-def load_generator(resolved: ResolvedSystem, store: Store, *, bitwise: bool) -> Generator:
+def load_generator(resolved: ResolvedSystem, store: Store, *, bitwise: bool) -> Generator | EndpointGenerator:
     """Load a system's model on this machine, fetching its checkpoint once per node.
 
     Args:
@@ -145,9 +156,12 @@ def load_generator(resolved: ResolvedSystem, store: Store, *, bitwise: bool) -> 
         NumericsMismatch: this machine can't produce the planned bytes.
         InputChanged: the checkpoint is not the planned one.
         ModelError: it can't be loaded.
+        SpecError: an endpoint's key is not in the environment here.
     """
     system, checkpoint = resolved.spec, resolved.checkpoint
-    if isinstance(system, RecordedSystem | EndpointSystem) or checkpoint is None:
+    if isinstance(system, EndpointSystem):
+        return open_endpoint(system)
+    if isinstance(system, RecordedSystem) or checkpoint is None:
         raise TypeError(f"{system.kind} loads no model")
     if bitwise:
         numerics_of.check(resolved.numerics)
