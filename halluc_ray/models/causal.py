@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ from halluc_ray.errors import SpecError
 from halluc_ray.models import prompts
 from halluc_ray.models.generation import TextGeneration
 from halluc_ray.models.padding import pad
-from halluc_ray.models.pretrained import load_network, load_tokenizer, longest_input
+from halluc_ray.models.pretrained import load_tokenizer, longest_input
 from halluc_ray.models.protocol import Encoded, Output
 from halluc_ray.models.rendering import Renderer
 from halluc_ray.records import Sample
@@ -31,8 +32,8 @@ class CausalLM:
         draws: answers per sample.
     """
 
-    def __init__(self, system: CausalSystem, *, folder: Path, dtype: str, attention: str, device: str) -> None:
-        """Load network and tokenizer from a local folder.
+    def __init__(self, system: CausalSystem, *, folder: Path, network: Any, device: str) -> None:
+        """Put a loaded network beside the tokenizer of a local folder.
 
         Raises:
             ModelError: the folder holds no such model.
@@ -43,7 +44,7 @@ class CausalLM:
         self.draws = system.decoding.samples
         self._tokenizer = load_tokenizer(folder)
         self._renderer = Renderer(system, self._tokenizer)
-        self._network = load_network("causal-lm", folder, dtype=dtype, attention=attention, device=device)
+        self._network = network
         self._device = device
         self._limit = self._input_limit()
         self._generation = TextGeneration(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ from halluc_ray.config import ClassifierSystem
 from halluc_ray.models import prompts
 from halluc_ray.models.faults import device_faults
 from halluc_ray.models.padding import pad
-from halluc_ray.models.pretrained import load_network, load_tokenizer, longest_input
+from halluc_ray.models.pretrained import load_tokenizer, longest_input
 from halluc_ray.models.protocol import Encoded, Output
 from halluc_ray.records import Sample
 
@@ -31,16 +32,9 @@ class Encoder:
     draws = 1
 
     def __init__(
-        self,
-        system: ClassifierSystem,
-        *,
-        folder: Path,
-        labels: Mapping[str, str],
-        dtype: str,
-        attention: str,
-        device: str,
+        self, system: ClassifierSystem, *, folder: Path, labels: Mapping[str, str], network: Any, device: str
     ) -> None:
-        """Load network and tokenizer from a local folder; `labels` names each class, by its id as text.
+        """Put a loaded network beside the tokenizer of a local folder; `labels` names each class, by its id as text.
 
         Raises:
             ModelError: the folder holds no such model.
@@ -54,7 +48,7 @@ class Encoder:
             else prompts.parse(system.pair_template, where=f"{where}.pair_template")
         )
         self._tokenizer = load_tokenizer(folder)
-        self._network = load_network("sequence-classification", folder, dtype=dtype, attention=attention, device=device)
+        self._network = network
         self._device = device
         self._labels = {int(index): name for index, name in labels.items()}
         self._limit = min(system.max_input_tokens, longest_input(self._network, self._tokenizer))

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from halluc_ray.config import CausalSystem, CheckpointSystem, ClassifierSystem, Seq2SeqSystem
+from halluc_ray.config import CausalSystem, CheckpointSystem, ChoicesSystem, ClassifierSystem, Seq2SeqSystem
 from halluc_ray.errors import SpecError
+from halluc_ray.models.networks import LocalAdapter, Networks
 from halluc_ray.models.protocol import Model
 
 
@@ -22,6 +24,9 @@ def load_model(
     numerics: Mapping[str, str | int],
     labels: Mapping[str, str],
     threads: int,
+    digest: str = "",
+    adapter: LocalAdapter | None = None,
+    networks: Networks | None = None,
 ) -> Model:
     """Load a model as the plan says.
 
@@ -31,9 +36,12 @@ def load_model(
         numerics: from `numerics.resolve`.
         labels: name of each class of a classifier, by its id as text; empty for others.
         threads: that this process may use.
+        digest: of the checkpoint; by it `networks` knows what it holds.
+        adapter: what the network is to wear.
+        networks: what this process holds; a model ends when the next is loaded from it. None: hold nothing.
 
     Raises:
-        ModelError: the checkpoint can't be loaded.
+        ModelError: the checkpoint can't be loaded, or the adapter does not fit it.
         SpecError: the system's options don't fit the checkpoint.
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -43,18 +51,25 @@ def load_model(
 
     torch.set_num_threads(threads)
     device, dtype, attention = (str(numerics[field]) for field in ("device", "dtype", "attention"))
+
+    def network() -> Any:
+        held = networks or Networks()
+        return held.lend(
+            system.kind, folder, digest=digest, adapter=adapter, dtype=dtype, attention=attention, device=device
+        )
+
     match system:
         case ClassifierSystem():
             from halluc_ray.models.encoder import Encoder
 
-            return Encoder(system, folder=folder, labels=labels, dtype=dtype, attention=attention, device=device)
+            return Encoder(system, folder=folder, labels=labels, network=network(), device=device)
         case CausalSystem():
             from halluc_ray.models.causal import CausalLM
 
-            return CausalLM(system, folder=folder, dtype=dtype, attention=attention, device=device)
+            return CausalLM(system, folder=folder, network=network(), device=device)
         case Seq2SeqSystem():
             from halluc_ray.models.seq2seq import Seq2SeqLM
 
-            return Seq2SeqLM(system, folder=folder, dtype=dtype, attention=attention, device=device)
+            return Seq2SeqLM(system, folder=folder, network=network(), device=device)
         case _:
             raise SpecError(f"systems[{system.name}].kind: {system.kind} is not supported by this version")

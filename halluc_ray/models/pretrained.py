@@ -6,6 +6,7 @@ Knows how transformers loads; knows no template and no batch. Callers: the model
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,9 @@ def load_tokenizer(folder: Path, *, fast: bool = True) -> Any:
     return tokenizer
 
 
-def load_network(kind: str, folder: Path, *, dtype: str, attention: str, device: str) -> Any:
+def load_network(
+    kind: str, folder: Path, *, dtype: str, attention: str, device: str, brought: Collection[str] = ()
+) -> Any:
     """The folder's network, in evaluation mode on the device.
 
     Args:
@@ -61,6 +64,7 @@ def load_network(kind: str, folder: Path, *, dtype: str, attention: str, device:
         dtype: `float64`, `float32`, `bfloat16` or `float16`.
         attention: implementation of attention, such as `sdpa`.
         device: `cpu` or `cuda`.
+        brought: weights that an adapter brings, so that the folder may lack them.
 
     Raises:
         ModelError: it can't be loaded, or weights that the kind needs are not in the checkpoint
@@ -83,7 +87,7 @@ def load_network(kind: str, folder: Path, *, dtype: str, attention: str, device:
         )
     except _LOAD_ERRORS as error:
         raise ModelError(f"checkpoint {folder}: can't be loaded as {kind} ({error})") from error
-    missing = sorted(report["missing_keys"])
+    missing = sorted(set(report["missing_keys"]) - set(brought))
     if missing:
         raise ModelError(
             f"checkpoint {folder}: no weights for {', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}, which "

@@ -20,7 +20,7 @@ from halluc_ray.errors import ModelError, SpecError
 from halluc_ray.models.generation import TextGeneration
 from halluc_ray.models.languages import set_languages
 from halluc_ray.models.padding import pad
-from halluc_ray.models.pretrained import load_network, load_tokenizer, longest_input
+from halluc_ray.models.pretrained import load_tokenizer, longest_input
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.models.protocol import Encoded, Output
 from halluc_ray.models.rendering import Renderer
@@ -37,8 +37,8 @@ class Seq2SeqLM:
         draws: answers per sample.
     """
 
-    def __init__(self, system: Seq2SeqSystem, *, folder: Path, dtype: str, attention: str, device: str) -> None:
-        """Load network and tokenizer from a local folder.
+    def __init__(self, system: Seq2SeqSystem, *, folder: Path, network: Any, device: str) -> None:
+        """Put a loaded network beside the tokenizer of a local folder.
 
         Raises:
             ModelError: the folder holds no such model.
@@ -49,7 +49,7 @@ class Seq2SeqLM:
         self.draws = system.decoding.samples
         self._tokenizer = load_tokenizer(folder, fast=False)
         self._tokenizer.truncation_side = "right"
-        self._network = load_network("seq2seq-lm", folder, dtype=dtype, attention=attention, device=device)
+        self._network = network
         architecture = _architecture(self._network, folder)
         architecture["forced_bos_token_id"] = set_languages(
             system,

@@ -1,0 +1,279 @@
+"""What a LoRA adapter is: its files, their digest, and whether it fits the base and does anything.
+
+Decided from headers and bytes before anything starts. Refused are other kinds of adapters, options that
+change the base's own weights (they would leak into the next system on the same base), weights that the
+base has no place for, and an adapter that changes nothing. Knows the peft format; does not run it, and
+imports no torch. Callers: wiring (plan), `networks` (which options reach peft).
+
+Reference: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1: the adapted
+layer is W + (alpha / r) B A, and B starts at zero.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from halluc_ray.errors import InputError, SpecError
+from halluc_ray.models.checkpoint_cache import file_digests
+from halluc_ray.models.checkpoint_sources import Source, SourceFile
+from halluc_ray.models.checkpoints import checkpoint_digest
+from halluc_ray.models.safetensors_headers import StoredTensor, read_header
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+PICKLED = "adapter_model.bin"
+PREFIX = "base_model.model."
+
+RUN_OPTIONS = (
+    "r", "lora_alpha", "target_modules", "exclude_modules", "fan_in_fan_out", "use_rslora", "modules_to_save",
+    "layers_to_transform", "layers_pattern", "rank_pattern", "alpha_pattern", "lora_bias",
+)  # fmt: skip
+"""Options that decide what an adapter computes; they alone reach peft."""
+
+_IDLE_OPTIONS = frozenset(
+    [
+        "auto_mapping", "base_model_name_or_path", "bias", "corda_config", "ensure_weight_tying", "eva_config",
+        "inference_mode", "init_lora_weights", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_core",
+        "peft_type", "peft_version", "qalora_group_size", "revision", "runtime_config", "task_type",
+    ]
+)  # fmt: skip
+_HARMLESS_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
+_PARTS = {
+    ".lora_A.weight": "A",
+    ".lora_B.weight": "B",
+    ".lora_B.bias": "bias",
+    ".lora_embedding_A": "A",
+    ".lora_embedding_B": "B",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """An adapter that may be run on its base.
+
+    Attributes:
+        uri: where it was found.
+        digest: 64 hex digits over names and bytes of `files`.
+        files: relative name -> sha256.
+        new_weights: tensors of modules_to_save that the base lacks, such as those of a classifier's head.
+    """
+
+    uri: str
+    digest: str
+    files: Mapping[str, str]
+    new_weights: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """Tensors of an adapter: (module, `A`, `B` or `bias`) of its matrices, and the modules that it brings whole."""
+
+    matrices: Mapping[tuple[str, str], StoredTensor]
+    heads: Mapping[str, StoredTensor]
+
+    @property
+    def modules(self) -> list[str]:
+        return sorted({module for module, _ in self.matrices})
+
+
+def inspect_adapter(
+    source: Source, *, base: Mapping[str, StoredTensor], quantised: bool, where: str, cache: Path | None = None
+) -> Adapter:
+    """Read an adapter's config and header, hold them against the base, and digest its files.
+
+    Args:
+        source: from `open_source`.
+        base: tensors of the base checkpoint.
+        quantised: the base's tensors are packed, so that their shapes say nothing.
+        where: the key that names the adapter, for messages.
+        cache: root of the cache of digests; default: `config.cache.cache_folder()`.
+
+    Raises:
+        InputError: there is no adapter, its weights are pickled or cut.
+        SpecError: it can't be run, does not fit the base, or has no effect.
+    """
+    files = {file.name: file for file in source.files()}
+    where = f"{where}: {source.uri}"
+    if CONFIG not in files:
+        held = ", ".join(sorted(files)[:8]) or "nothing"
+        raise InputError(f"{where} has no {CONFIG} (it holds {held}); name the folder that holds it")
+    if WEIGHTS not in files:
+        pickled = f", only {PICKLED}: `halluc-ray convert {source.uri} OUT` makes it" if PICKLED in files else ""
+        raise InputError(f"{where} has no {WEIGHTS}{pickled or '; copy the adapter again'}")
+    config = read_adapter_config(b"".join(source.chunks(files[CONFIG])), where=where)
+    refuse_options(config, where=where)
+    contents = _contents(read_header(source, files[WEIGHTS]), config, where=where)
+    _refuse_misfits(contents, base, quantised=quantised, where=where)
+    if not contents.heads and not _has_effect(source, files[WEIGHTS], contents, config):
+        raise SpecError(
+            f"{where} changes nothing: in each of its {len(contents.modules)} modules A, B or lora_alpha is zero; "
+            "name a trained adapter, or leave it out"
+        )
+    digests = file_digests(source, [files[CONFIG], files[WEIGHTS]], cache=cache)
+    known = _Suffixes(base)
+    new = tuple(sorted(name for name in contents.heads if known.find(name) is None))
+    return Adapter(source.uri, checkpoint_digest(digests), digests, new)
+
+
+def read_adapter_config(data: bytes, *, where: str) -> dict[str, Any]:
+    """The parsed adapter_config.json.
+
+    Raises:
+        InputError: it is no JSON object.
+    """
+    try:
+        config = json.loads(data)
+    except ValueError as error:
+        raise InputError(f"{where}: {CONFIG} is no JSON ({error}); copy the adapter again") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{where}: {CONFIG} holds a {type(config).__name__}, not an object; copy the adapter again")
+    return config
+
+
+def refuse_options(config: Mapping[str, Any], *, where: str) -> None:
+    """Refuse what is no plain LoRA.
+
+    Raises:
+        SpecError: names the option.
+    """
+    if config.get("peft_type") != "LORA":
+        raise SpecError(f"{where} is of type {config.get('peft_type')!r}; LORA is what this version runs: merge it")
+    if config.get("bias", "none") != "none":
+        raise SpecError(
+            f"{where} has bias: {config['bias']!r}, so it changes the base's own biases, and the base is shared; "
+            "merge it into a checkpoint"
+        )
+    start = config.get("init_lora_weights")
+    if start not in _HARMLESS_STARTS:
+        raise SpecError(
+            f"{where} has init_lora_weights: {start!r}, so it fits a base whose weights were changed with it; "
+            "merge it into a checkpoint"
+        )
+    strange = sorted(key for key, value in config.items() if value and key not in {*RUN_OPTIONS, *_IDLE_OPTIONS})
+    if strange:
+        raise SpecError(
+            f"{where} has {', '.join(f'{key}: {json.dumps(config[key])[:60]}' for key in strange[:3])}, which this "
+            "version does not run; merge it into a checkpoint"
+        )
+
+
+def _contents(tensors: Mapping[str, StoredTensor], config: Mapping[str, Any], *, where: str) -> _Contents:
+    saved = {str(name) for name in config.get("modules_to_save") or ()}
+    matrices: dict[tuple[str, str], StoredTensor] = {}
+    heads: dict[str, StoredTensor] = {}
+    for key, tensor in tensors.items():
+        name = key.removeprefix(PREFIX)
+        ending = next((ending for ending in _PARTS if name.endswith(ending)), None)
+        if ending is not None:
+            matrices[name.removesuffix(ending), _PARTS[ending]] = tensor
+        elif saved & set(name.split(".")):
+            heads[name] = tensor
+        else:
+            raise SpecError(
+                f"{where} holds {key}, which is neither a LoRA matrix nor one of its modules_to_save (a resized "
+                "vocabulary?); merge it into a checkpoint"
+            )
+    if not matrices:
+        raise SpecError(f"{where} holds no LoRA matrix; name the folder of a trained adapter")
+    return _Contents(matrices, heads)
+
+
+def _refuse_misfits(contents: _Contents, base: Mapping[str, StoredTensor], *, quantised: bool, where: str) -> None:
+    modules: dict[str, StoredTensor] = {}
+    for name, tensor in base.items():
+        module, _, last = name.rpartition(".")
+        if last == "weight" or module not in modules:
+            modules[module] = tensor
+    known = _Suffixes(modules)
+    places = {module: known.find(module) for module in contents.modules}
+    absent = [module for module, place in places.items() if place is None]
+    if absent:
+        raise SpecError(
+            f"{where} adapts {', '.join(absent[:3])}{' ...' if len(absent) > 3 else ''} ({len(absent)} of "
+            f"{len(places)} modules), which the checkpoint does not have; name the base that it was trained on"
+        )
+    for module, place in places.items():
+        down, up = contents.matrices.get((module, "A")), contents.matrices.get((module, "B"))
+        if down is None or up is None:
+            raise SpecError(f"{where} holds only one of the two matrices of {module}; copy the adapter again")
+        weight = modules[place or ""].shape
+        if len(down.shape) != 2 or len(up.shape) != 2 or down.shape[0] != up.shape[1]:
+            raise SpecError(f"{where}: A {down.shape} and B {up.shape} of {module} make no matrix; copy it again")
+        if not quantised and {(up.shape[0], down.shape[1]), (down.shape[1], up.shape[0])}.isdisjoint({weight}):
+            raise SpecError(
+                f"{where}: {module} is adapted as {up.shape[0]} x {down.shape[1]}, and the checkpoint's is "
+                f"{' x '.join(map(str, weight))}; name the base that it was trained on"
+            )
+    for name, tensor in contents.heads.items():
+        place = _Suffixes(base).find(name)
+        if place is not None and not quantised and base[place].shape != tensor.shape:
+            raise SpecError(
+                f"{where}: it brings {name} of shape {tensor.shape}, and the checkpoint's is {base[place].shape}; "
+                "name the base that it was trained on, saved with as many classes"
+            )
+
+
+class _Suffixes:
+    """Finds a name among others that may lack leading parts, or have more: `h.0.attn` is `transformer.h.0.attn`."""
+
+    def __init__(self, names: Mapping[str, StoredTensor]) -> None:
+        self._names = names
+        self._short: dict[str, str] = {}
+        for name in names:
+            for short in _endings(name):
+                self._short.setdefault(short, name)
+
+    def find(self, name: str) -> str | None:
+        """The other's name; None where there is none."""
+        if name in self._names:
+            return name
+        longer = self._short.get(name)
+        return longer or next((short for short in _endings(name) if short in self._names), None)
+
+
+def _endings(name: str) -> Iterator[str]:
+    """`b.c` of `a.b.c`; never the last part alone, which many share."""
+    parts = name.split(".")
+    for start in range(1, len(parts) - 1):
+        yield ".".join(parts[start:])
+
+
+def _has_effect(source: Source, file: SourceFile, contents: _Contents, config: Mapping[str, Any]) -> bool:
+    """Whether some module's A and B are both more than zeros, and its scale is not zero."""
+    full: set[tuple[str, str]] = set()
+    alphas = [config.get("lora_alpha", 8), *(config.get("alpha_pattern") or {}).values()]
+    if not any(isinstance(alpha, int | float) and alpha and math.isfinite(alpha) for alpha in alphas):
+        return False
+    wanted = sorted(contents.matrices.items(), key=lambda item: item[1].start)
+    for (module, part), data in zip((key for key, _ in wanted), _pieces(source, file, wanted), strict=True):
+        if data.any():
+            full.add((module, part))
+        if {(module, "A"), (module, "B")} <= full or (module, "bias") in full:
+            return True
+    return False
+
+
+def _pieces(
+    source: Source, file: SourceFile, wanted: list[tuple[tuple[str, str], StoredTensor]]
+) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
+    """Each tensor's bytes without signs, in the file's order, read once and no further than asked."""
+    chunks, held, at = source.chunks(file), bytearray(), 0
+    for _, tensor in wanted:
+        while at + len(held) < tensor.stop:
+            chunk = next(chunks, None)
+            if chunk is None:
+                raise InputError(f"{source.uri}: {file.name} became shorter while it was read; copy it again")
+            held += chunk
+            behind = min(max(tensor.start - at, 0), len(held))
+            del held[:behind]
+            at += behind
+        data = np.frombuffer(bytes(held[tensor.start - at : tensor.stop - at]), dtype=np.uint8).copy()
+        data[tensor.item_bytes - 1 :: tensor.item_bytes] &= 0x7F
+        yield data
