@@ -11,7 +11,7 @@ from typing import Any
 
 from halluc_ray.config import RecordedSystem, RunSpec, System
 from halluc_ray.engine.selection import Selection
-from halluc_ray.records import Shard, Stage
+from halluc_ray.records import Shard, Stage, StageKind
 from halluc_ray.storage.files import CorpusFile
 from halluc_ray.wiring.systems import ResolvedSystem
 
@@ -85,6 +85,11 @@ class ShardTask:
     def key(self) -> tuple[int, str]:
         """Identifies the task in a run."""
         return (self.system, self.shard.key)
+
+    @property
+    def generates(self) -> bool:
+        """Outputs are missing, not only what follows from them."""
+        return any(name.startswith(f"{StageKind.GENERATE}-") for name in self.missing)
 
     @property
     def group(self) -> tuple[str, int]:

@@ -15,17 +15,19 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from halluc_ray.engine.context import ShardReport, ShardTask
-from halluc_ray.engine.ledger import Ledger
+from halluc_ray.engine.ledger import Ledger, useful_actors
 from halluc_ray.engine.placement import Placement
 from halluc_ray.engine.plan import Plan
 from halluc_ray.engine.tally import Tally
 from halluc_ray.engine.worker import Seat, Worker
 from halluc_ray.errors import (
     BadRow,
+    EndpointUnavailable,
     HallucRayError,
     InputChanged,
     ModelError,
     NumericsMismatch,
+    QuotaSpent,
     SpecError,
     WorkerLost,
 )
@@ -91,11 +93,13 @@ class Driver:
         tally: Tally,
         on_tick: Callable[[], None],
     ) -> None:
-        self._ledger = Ledger(tasks)
+        seconds = ((k, system.resolved.alone_s_per_row) for k, system in enumerate(plan.context.systems))
+        alone = {k: per_row for k, per_row in seconds if per_row is not None}
+        self._ledger = Ledger(tasks, alone=alone)
         self._tally = tally
         self._on_tick = on_tick
         wanted = plan.context.spec.engine.actors
-        self._num_actors = min(placement.slots if wanted == "auto" else wanted, len(tasks))
+        self._num_actors = min(placement.slots if wanted == "auto" else wanted, useful_actors(tasks, alone=alone))
         self._remote = ray.remote(Worker).options(max_restarts=0, max_task_retries=0, **placement.options)
         self._arguments = (ray.put(plan.context), nonce)
         self._actors: dict[str, _Actor] = {}
@@ -219,7 +223,11 @@ class Driver:
         elif error is not None:
             if isinstance(error, _FATAL):
                 raise error
+            if isinstance(error, QuotaSpent):
+                self._ledger.abandon(task.system, error)
             self._ledger.fail(task.key, actor.name, error, infra=_may_pass(error), now=now)
+            if isinstance(error, EndpointUnavailable) and task.key in self._ledger.given_up:
+                self._ledger.abandon(task.system, error)
             if isinstance(error, ModelError) and not error.retryable and task.key in self._ledger.given_up:
                 raise error
 

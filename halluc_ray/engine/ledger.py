@@ -2,15 +2,16 @@
 
 Two retry budgets per task. TASK: the shard's own fault, small. INFRA: an actor, a node or the store
 went away, large, with back-off. A lease that outlives its limit gets a second copy elsewhere; the
-commit marker decides which one counts. Reports of tasks that are done are dropped. Called by the
-driver; knows neither Ray nor stores.
+commit marker decides which one counts. Reports of tasks that are done are dropped. Outputs of an
+`alone` system are made by one actor at a time, and by no copy, and may be abandoned together. Called
+by the driver; knows neither Ray nor stores.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -38,14 +39,23 @@ class _State:
     not_before: float = 0.0
 
 
+def useful_actors(tasks: Sequence[ShardTask], *, alone: Collection[int]) -> int:
+    """Most actors that can work at once: one for each system that is asked alone, one for any other task."""
+    shared = {task.system for task in tasks if task.generates and task.system in alone}
+    return len(shared) + sum(task.system not in shared or not task.generates for task in tasks)
+
+
 class Ledger:
     """Tasks of one run.
 
     Args:
         tasks: what is missing, in the order to do it: a system after another, in corpus order.
+        alone: system whose outputs one actor at a time may make -> seconds that a row of it may take.
     """
 
-    def __init__(self, tasks: Sequence[ShardTask]) -> None:
+    def __init__(self, tasks: Sequence[ShardTask], *, alone: Mapping[int, float] | None = None) -> None:
+        self._alone = dict(alone or {})
+        self._abandoned: dict[int, Exception] = {}
         self._states = {task.key: _State(task) for task in tasks}
         self._waiting: deque[TaskKey] = deque(self._states)
         self._running: set[TaskKey] = set()
@@ -88,13 +98,24 @@ class Ledger:
         A task is started in the systems' order, so that an actor changes models rarely; where other
         actors hold a group, an idle one steals from it.
         """
-        ready = [key for key in islice(self._waiting, WINDOW) if self._states[key].not_before <= now]
+        closed = self._held_alone_by_others(actor)
+        allowed = (key for key in self._waiting if key[0] not in closed or not self._is_alone(key))
+        ready = [key for key in islice(allowed, WINDOW) if self._states[key].not_before <= now]
         if not ready:
             return None
         key = self._choose(actor, ready)
         self._waiting.remove(key)
         self._lease(key, actor, now)
         return self._states[key].task
+
+    def _is_alone(self, key: TaskKey) -> bool:
+        return key[0] in self._alone and self._states[key].task.generates
+
+    def _held_alone_by_others(self, actor: str) -> set[int]:
+        """Systems whose outputs another actor is making."""
+        if not self._alone:
+            return set()
+        return {key[0] for key in self._running if self._is_alone(key) and self._states[key].holders.keys() - {actor}}
 
     def _choose(self, actor: str, ready: Sequence[TaskKey]) -> TaskKey:
         system = ready[0][0]
@@ -148,13 +169,24 @@ class Ledger:
             state.task_failures += 1
         if not state.holders:
             self._running.discard(key)
-        if state.task_failures >= TASK_BUDGET or state.infra_failures >= INFRA_BUDGET:
-            self._running.discard(key)
-            self._given_up[key] = error
+        spent = state.task_failures >= TASK_BUDGET or state.infra_failures >= INFRA_BUDGET
+        if spent or (self._is_alone(key) and key[0] in self._abandoned):
+            self._give_up(key, error)
         elif not state.holders and key not in self._waiting:
             tries = state.infra_failures + state.task_failures
             state.not_before = now + min(MAX_BACKOFF_S, BACKOFF_S * 2 ** (tries - 1))
             self._waiting.append(key)
+
+    def abandon(self, system: int, error: Exception) -> None:
+        """No more outputs of an `alone` system: what waits is given up, what is held when it fails."""
+        self._abandoned[system] = error
+        for key in [key for key in self._waiting if key[0] == system and self._is_alone(key)]:
+            self._waiting.remove(key)
+            self._give_up(key, error)
+
+    def _give_up(self, key: TaskKey, error: Exception) -> None:
+        self._running.discard(key)
+        self._given_up[key] = error
 
     def lose(self, actor: str, error: Exception, now: float) -> list[TaskKey]:
         """An actor went away. Returns what it held: the task that it worked on fails on the INFRA budget.
@@ -177,23 +209,31 @@ class Ledger:
         if key in self._done or key in self._given_up or self._states[key].holders:
             return
         self._running.discard(key)
-        if key not in self._waiting:
+        if self._is_alone(key) and key[0] in self._abandoned:
+            self._give_up(key, self._abandoned[key[0]])
+        elif key not in self._waiting:
             self._waiting.appendleft(key)
 
     def overdue(self, now: float, *, factor: float = 1.0) -> list[tuple[TaskKey, str]]:
         """(task, actor) of leases that outlived `factor` times the limit."""
-        limit = factor * self.lease_s
+        usual = self.lease_s
         return [
             (key, actor)
             for key in sorted(self._running)
             for actor, began in self._states[key].holders.items()
-            if now - began > limit
+            if now - began > factor * max(usual, self._slowest_s(key))
         ]
 
+    def _slowest_s(self, key: TaskKey) -> float:
+        """How long a shard of an `alone` system may take, behind another one; 0 for others."""
+        if not self._is_alone(key):
+            return 0.0
+        return 2 * self._alone[key[0]] * self._states[key].task.shard.source.num_rows
+
     def copy(self, key: TaskKey, actor: str, now: float) -> ShardTask | None:
-        """A second copy of an overdue task for another actor; None where it has one already."""
+        """A second copy of an overdue task for another actor; None where it has one already, or may have none."""
         holders = self._states[key].holders
-        if actor in holders or len(holders) > 1:
+        if actor in holders or len(holders) > 1 or self._is_alone(key):
             return None
         self._lease(key, actor, now)
         return self._states[key].task

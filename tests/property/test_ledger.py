@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from halluc_ray.engine.context import ShardTask
-from halluc_ray.engine.ledger import INFRA_BUDGET, MAX_BACKOFF_S, TASK_BUDGET, Ledger
+from halluc_ray.engine.ledger import INFRA_BUDGET, MAX_BACKOFF_S, TASK_BUDGET, WINDOW, Ledger, useful_actors
 from halluc_ray.errors import HallucRayError, WorkerLost
 from halluc_ray.records import Shard, ShardSource
 
@@ -13,18 +13,25 @@ ACTORS = ["one", "two", "three"]
 NOTHING = HallucRayError("no")
 
 
-def task_of(number, system):
+def task_of(number, system, *, generates=False):
     source = ShardSource("f", number // 3, number // 3 + 1, number % 3, number % 3 + 1)
-    return ShardTask(system, Shard(f"{number:032x}", source), frozenset({"count"}))
+    return ShardTask(
+        system, Shard(f"{number:032x}", source), frozenset({"count-1", "generate-1"} if generates else {"count-1"})
+    )
 
 
 class AnyOrder(RuleBasedStateMachine):
     """Drives a ledger as a driver may, and keeps books of its own."""
 
-    @initialize(number=st.integers(1, 9), systems=st.integers(1, 2))
-    def start(self, number, systems):
-        self.tasks = {task.key: task for task in (task_of(k, s) for s in range(systems) for k in range(number))}
-        self.ledger = Ledger(list(self.tasks.values()))
+    @initialize(number=st.integers(1, 9), systems=st.integers(1, 2), alone=st.sets(st.integers(0, 1)), data=st.data())
+    def start(self, number, systems, alone, data):
+        asked = data.draw(st.lists(st.booleans(), min_size=number * systems, max_size=number * systems))
+        places = [(k, s) for s in range(systems) for k in range(number)]
+        tasks = [task_of(k, s, generates=generates) for (k, s), generates in zip(places, asked, strict=True)]
+        self.tasks = {task.key: task for task in tasks}
+        self.alone = {task.key for task in tasks if task.generates and task.system in alone}
+        self.abandoned = set()
+        self.ledger = Ledger(tasks, alone=dict.fromkeys(alone, 1000.0))
         self.now = 0.0
         self.held = {name: [] for name in ACTORS}  # tasks in the order they were given
         self.finished = set()
@@ -43,6 +50,10 @@ class AnyOrder(RuleBasedStateMachine):
         assert not self.settled(task.key)
         assert all(task.key not in keys for keys in self.held.values())
         assert self.now >= self.ready_at[task.key]
+        if task.key in self.alone:
+            others = {key for name, keys in self.held.items() if name != actor for key in keys if not self.settled(key)}
+            assert not [key for key in others & self.alone if key[0] == task.system]
+            assert task.system not in self.abandoned
         self.held[actor].append(task.key)
 
     @rule(actor=st.sampled_from(ACTORS), at=st.integers(0, 5))
@@ -83,10 +94,19 @@ class AnyOrder(RuleBasedStateMachine):
     def charge(self, key, *, infra):
         (self.infra_faults if infra else self.task_faults)[key] += 1
         spent = self.task_faults[key] >= TASK_BUDGET or self.infra_faults[key] >= INFRA_BUDGET
+        spent |= key in self.alone and key[0] in self.abandoned
         assert (key in self.ledger.given_up) is spent
         if not spent and all(key not in keys for keys in self.held.values()):
             tries = self.task_faults[key] + self.infra_faults[key]
             self.ready_at[key] = self.now + min(MAX_BACKOFF_S, 0.5 * 2 ** (tries - 1))
+
+    @rule(system=st.integers(0, 1))
+    def abandon(self, system):
+        given_up, held = self.ledger.given_up.keys(), {key for keys in self.held.values() for key in keys}
+        self.ledger.abandon(system, NOTHING)
+        self.abandoned.add(system)
+        waited = {key for key in self.alone - held - self.finished if key[0] == system}
+        assert self.ledger.given_up.keys() == given_up | waited
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 31.0, 5000.0]))
     def wait(self, seconds):
@@ -99,7 +119,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert not self.settled(key)
             holders = [name for name, keys in self.held.items() if key in keys]
             task = self.ledger.copy(key, actor, self.now)
-            assert (task is None) is (actor in holders or len(holders) > 1)
+            assert (task is None) is (actor in holders or len(holders) > 1 or key in self.alone)
             if task is not None:
                 self.held[actor].append(key)
 
@@ -170,3 +190,37 @@ def test_a_task_that_can_not_work_is_given_up_with_its_last_error():
         ledger.fail(task.key, "one", HallucRayError(f"try {attempt}"), infra=False, now=100.0 * attempt)
     assert not ledger.open
     assert str(ledger.given_up[task.key]) == f"try {TASK_BUDGET - 1}"
+
+
+def test_an_endpoint_is_asked_by_one_actor_and_the_others_go_on_behind_its_tasks():
+    endpoint = [task_of(k, 0, generates=True) for k in range(WINDOW + 50)]
+    local = [task_of(k, 1, generates=True) for k in range(2)]
+    ledger = Ledger([*endpoint, *local], alone={0: 1.0})
+    assert [ledger.take("one", 0.0).system for _ in range(2)] == [0, 0]
+    assert [ledger.take("two", 0.0).system for _ in range(2)] == [1, 1]
+    assert ledger.take("two", 0.0) is None
+    ledger.lose("one", WorkerLost("gone"), 0.0)
+    assert ledger.take("two", 0.0).system == 0
+
+
+def test_what_follows_from_an_endpoint_s_answers_is_done_by_all():
+    ledger = Ledger([task_of(k, 0) for k in range(2)], alone={0: 1.0})
+    assert [ledger.take(actor, 0.0).system for actor in ("one", "two")] == [0, 0]
+
+
+def test_a_slow_endpoint_is_waited_for_as_long_as_it_may_take():
+    task = task_of(0, 0, generates=True)
+    ledger = Ledger([task], alone={0: 1e5})
+    ledger.take("one", 0.0)
+    assert not ledger.overdue(1.9e5)
+    assert ledger.overdue(2.1e5) == [(task.key, "one")]
+    assert ledger.copy(task.key, "two", 2.1e5) is None
+
+
+def test_actors_are_started_for_what_can_be_done_at_once():
+    endpoint, local = [task_of(k, 0, generates=True) for k in range(9)], [task_of(k, 1) for k in range(3)]
+    counted = [task_of(k, 0) for k in range(4)]
+    assert useful_actors(endpoint, alone={0}) == 1
+    assert useful_actors([*endpoint, *local], alone={0}) == 4
+    assert useful_actors([*endpoint, *counted], alone={0}) == 5
+    assert useful_actors(local, alone={0}) == 3
