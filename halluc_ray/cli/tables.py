@@ -52,6 +52,8 @@ def print_evaluation(console: Console, done: Evaluation) -> None:
         before = done.shards - done.shards_computed
         kept = f"; {before:,} were committed before" if before else ""
         console.print(f"{done.shards_computed:,} of {_counted(done.shards, 'shard')} computed{kept}.")
+    for system, cost in done.cost.items():
+        console.print(Text(f"{system} cost {cost:,.6g} by its prices per token."))
     console.print(Text(f"Run     {done.run_uri}\nReport  {done.report_html_uri}"), soft_wrap=True)
 
 

@@ -71,7 +71,7 @@ def place(spec: RunSpec, *, models: bool) -> Placement:
 
     Args:
         spec: the run.
-        models: some system of it is more than recorded answers.
+        models: some system's model runs on the actors.
 
     Raises:
         SpecError: the device can't be known, or no node can hold an actor.

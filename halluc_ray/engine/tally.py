@@ -13,6 +13,7 @@ from typing import Any
 from halluc_ray.engine.context import ShardReport, ShardTask
 from halluc_ray.engine.plan import Plan
 from halluc_ray.engine.progress import Progress
+from halluc_ray.models.endpoint.purse import COST_NOTE, MICRO
 
 
 class Tally:
@@ -34,6 +35,7 @@ class Tally:
         self._rows_here = 0
         self._rates: dict[tuple[str, str], tuple[int, int]] = {}
         self._started: float | None = None
+        self._cost_micro: dict[str, int] = {}
         self.in_flight = 0
         self.failed = 0
         self.message = ""
@@ -47,10 +49,17 @@ class Tally:
         self._shards_done += self._pairs(task)
         self._rows_here += self._pairs(task) * task.shard.source.num_rows
         name = self._plan.context.systems[task.system].spec.name
+        if task.generates and COST_NOTE in report.notes:
+            self._cost_micro[name or ""] = self._cost_micro.get(name or "", 0) + int(report.notes[COST_NOTE])
         for (system, item), (hallucinated, defined) in report.rates.items():
             key = (system or name or "", self._plan.record.indicators[item].name)
             before = self._rates.get(key, (0, 0))
             self._rates[key] = (before[0] + hallucinated, before[1] + defined)
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Money that the answers committed by this command cost, by system, for those that have a price."""
+        return {name: micro / MICRO for name, micro in self._cost_micro.items()}
 
     def _pairs(self, task: ShardTask) -> int:
         """Pairs that a task settles: more than one where two files, or two systems, are the same."""

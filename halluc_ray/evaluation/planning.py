@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from halluc_ray.config import RecordedSystem, RunSpec
+from halluc_ray.config import EndpointSystem, RecordedSystem, RunSpec
 from halluc_ray.engine.context import ShardTask, SystemPlan
 from halluc_ray.engine.plan import MANY_SHARDS, Plan, build_plan
 from halluc_ray.engine.shards import read_amplification
@@ -98,8 +98,8 @@ def open_output(spec: RunSpec) -> ObjectStore:
 
 
 def has_models(spec: RunSpec) -> bool:
-    """Some system is more than recorded answers."""
-    return any(not isinstance(system, RecordedSystem) for system in spec.systems)
+    """Some system's model runs on the actors."""
+    return any(not isinstance(system, RecordedSystem | EndpointSystem) for system in spec.systems)
 
 
 def plan_on(spec: RunSpec, stack: ExitStack) -> Plan:

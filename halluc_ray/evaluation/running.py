@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
-from halluc_ray.config import RunSpec
+from halluc_ray.config import EndpointSystem, RunSpec
 from halluc_ray.engine.context import ShardTask
 from halluc_ray.engine.heartbeat import Heartbeat, wait_for_turn
 from halluc_ray.engine.plan import Plan
@@ -22,6 +22,7 @@ from halluc_ray.evaluation.planning import done_shards, has_models, missing_task
 from halluc_ray.evaluation.runs import Evaluation, RunFolder
 from halluc_ray.storage.commits import declare, sweep
 from halluc_ray.storage.probe import check_create_only, check_ranges, forget_nonce, leave_nonce
+from halluc_ray.wiring.endpoints import read_key
 
 _SHOWN_ERRORS = 3
 OnProgress = Callable[[Progress], None]
@@ -45,23 +46,38 @@ def evaluate(spec: RunSpec, *, on_progress: OnProgress | None = None) -> Evaluat
         run = RunFolder(store, plan.run_id)
         tasks = missing_tasks(plan, done_shards(store, plan))
         if tasks:
+            _check_keys(plan, tasks)
             check_create_only(store)
             check_ranges(store)
         run.begin(plan)
         for stage in {stage.name: stage for system in plan.context.systems for stage in system.stages}.values():
             declare(store, stage)
-        computed = 0
+        computed, cost = 0, dict[str, float]()
         if tasks:
-            computed = _compute(plan, tasks, run, stack, tell)
+            computed, cost = _compute(plan, tasks, run, stack, tell)
         else:
             tell(Tally(plan, tasks).progress())
     result = rebuild(run)
     num_shards = sum(len(plan.shards(system)) for system in plan.context.systems)
-    return Evaluation(plan.run_id, run.uri, result, num_shards, computed)
+    return Evaluation(plan.run_id, run.uri, result, num_shards, computed, cost)
 
 
-def _compute(plan: Plan, tasks: list[ShardTask], run: RunFolder, stack: ExitStack, tell: OnProgress) -> int:
-    """Drive what is missing; how many tasks this command did."""
+def _check_keys(plan: Plan, tasks: Sequence[ShardTask]) -> None:
+    """Have the keys of the endpoints that will be asked.
+
+    Raises:
+        SpecError: one is not in the environment.
+    """
+    for position in sorted({task.system for task in tasks if task.generates}):
+        system = plan.context.systems[position].spec
+        if isinstance(system, EndpointSystem):
+            read_key(system)
+
+
+def _compute(
+    plan: Plan, tasks: list[ShardTask], run: RunFolder, stack: ExitStack, tell: OnProgress
+) -> tuple[int, dict[str, float]]:
+    """Drive what is missing; how many tasks this command did, and what they cost."""
     from halluc_ray.engine import placement
     from halluc_ray.engine.driver import Driver
     from halluc_ray.engine.telemetry import Metrics
@@ -76,7 +92,7 @@ def _compute(plan: Plan, tasks: list[ShardTask], run: RunFolder, stack: ExitStac
     wait_for_turn(store, _stages_of(tasks), say=say)
     tasks = missing_tasks(plan, done_shards(store, plan))
     if not tasks:
-        return 0
+        return 0, {}
     tally = Tally(plan, tasks)
     stages = _stages_of(tasks)
     stack.enter_context(Heartbeat(store, stages, describe=tally.describe))
@@ -101,14 +117,14 @@ def _compute(plan: Plan, tasks: list[ShardTask], run: RunFolder, stack: ExitStac
     try:
         for name in stages:
             sweep(store, name)
-        run.end(actors=driven.actors, seconds=driven.seconds, started=started, finished=time.time())
+        run.end(actors=driven.actors, seconds=driven.seconds, cost=tally.cost, started=started, finished=time.time())
     except StoreError:
         if incomplete is None:
             raise
     if incomplete:
         raise incomplete
     say("done")
-    return driven.computed
+    return driven.computed, tally.cost
 
 
 def _stages_of(tasks: Sequence[ShardTask]) -> list[str]:
@@ -120,8 +136,11 @@ def _what_is_missing(tasks: Sequence[ShardTask], given_up: Mapping[tuple[int, st
     damaged = all(isinstance(error, InputError) for error in given_up.values())
     hint = "mend the input first" if damaged else "the same command tries them again"
     lines = [f"{len(given_up)} of {len(tasks)} shards could not be computed; {hint}"]
-    for (_, shard), error in list(given_up.items())[:_SHOWN_ERRORS]:
-        lines.append(f"shard {shard}: {error}")
-    if len(given_up) > _SHOWN_ERRORS:
-        lines.append(f"... and {len(given_up) - _SHOWN_ERRORS} more")
+    shards: dict[str, list[str]] = {}
+    for (_, shard), error in given_up.items():
+        shards.setdefault(str(error), []).append(shard)
+    for text, alike in list(shards.items())[:_SHOWN_ERRORS]:
+        lines.append(f"shard {alike[0]}{f' and {len(alike) - 1} more' if len(alike) > 1 else ''}: {text}")
+    if len(shards) > _SHOWN_ERRORS:
+        lines.append(f"... and {len(shards) - _SHOWN_ERRORS} more reasons")
     return (InputError if damaged else RunIncomplete)("\n".join(lines))

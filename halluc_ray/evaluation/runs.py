@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -52,10 +52,17 @@ class RunFolder:
         )
 
     def end(
-        self, *, actors: Sequence[Mapping[str, Any]], seconds: Mapping[str, float], started: float, finished: float
+        self,
+        *,
+        actors: Sequence[Mapping[str, Any]],
+        seconds: Mapping[str, float],
+        cost: Mapping[str, float],
+        started: float,
+        finished: float,
     ) -> None:
-        """Note who did the work, and how long each phase took."""
+        """Note who did the work, how long each phase took, and what each endpoint cost."""
         work = {"actors": list(actors), "seconds": dict(seconds), "started": started, "finished": finished}
+        work |= {"cost": dict(cost)} if cost else {}
         earlier = self.telemetry().get("work", [])
         self._note({"work": [*earlier, work]})
 
@@ -98,6 +105,7 @@ class Evaluation:
         result: its report.
         shards: planned (system, shard) pairs.
         shards_computed: of these, by this command.
+        cost: money that their answers cost, by system, for endpoints that have a price.
     """
 
     run_id: str
@@ -105,6 +113,7 @@ class Evaluation:
     result: Report
     shards: int
     shards_computed: int
+    cost: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def report(self) -> dict[str, Any]:
