@@ -1,4 +1,4 @@
-"""Sequence classification: an encoder with a classification head (BERT family), on transformers.
+"""Sequence classification: an encoder or decoder with a classification head, on transformers.
 
 Knows one checkpoint and one template; does not plan batches and knows no outcome. Callers:
 `loading` makes it, `execution` runs it. Imports torch.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -52,14 +53,10 @@ class Encoder:
         self._device = device
         self._labels = {int(index): name for index, name in labels.items()}
         self._limit = min(system.max_input_tokens, longest_input(self._network, self._tokenizer))
-        known = (
-            getattr(self._network.config, "pad_token_id", None),
-            self._tokenizer.pad_token_id,
-            self._tokenizer.eos_token_id,
-        )
-        self._pad_token = next((token for token in known if token is not None), 0)
-        self._network.config.pad_token_id = self._pad_token  # decoder-based classifiers find a row's end by it
-        self._filler = self._tokenizer.unk_token_id or self._pad_token
+        self._pad_token = self._network.config.get_text_config().pad_token_id
+        self._side: Literal["left", "right"] = "left" if _pools_the_last_place(self._network) else "right"
+        self._filler = self._tokenizer.unk_token_id or self._pad_token or 0
+        self._frame = self._tokenizer(*[""] * (1 if self._pair is None else 2))["input_ids"]
         self._has_segments = "token_type_ids" in self._tokenizer.model_input_names
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
@@ -76,9 +73,11 @@ class Encoder:
         coded = self._tokenizer(first, second, truncation=True, max_length=self._limit, padding=False, verbose=False)
         if not all(coded["input_ids"]):
             raise prompts.UnusableRow("empty_prompt", "the text has no token")
-        segments = coded["token_type_ids"] if self._has_segments and second is not None else [()] * len(samples)
+        segments = coded["token_type_ids"] if self._has_segments else [()] * len(samples)
         return [
-            Encoded(sample.row, 0, sample.id, tuple(tokens), tuple(kinds), bool(detail.overflowing))
+            Encoded(
+                sample.row, 0, sample.id, tuple(tokens), tuple(kinds) if any(kinds) else (), bool(detail.overflowing)
+            )
             for sample, tokens, kinds, detail in zip(
                 samples, coded["input_ids"], segments, coded.encodings, strict=True
             )
@@ -97,10 +96,11 @@ class Encoder:
             UnusableRow: a row's logits are not finite.
             OutOfMemory: retryable with a smaller budget.
         """
-        ids_BT, mask_BT = pad([row.tokens for row in batch], value=self._pad_token)
+        ids_BT, mask_BT = pad([row.tokens for row in batch], value=self._padding(batch), side=self._side)
         inputs = {"input_ids": ids_BT, "attention_mask": mask_BT}
         if self._has_segments and any(row.segments for row in batch):
-            inputs["token_type_ids"] = pad([row.segments or (0,) * len(row.tokens) for row in batch], value=0)[0]
+            segments = [row.segments or (0,) * len(row.tokens) for row in batch]
+            inputs["token_type_ids"] = pad(segments, value=0, side=self._side)[0]
         with device_faults(*ids_BT.shape), torch.inference_mode():
             moved = {name: tensor.to(self._device) for name, tensor in inputs.items()}
             logits_BC = self._network(**moved).logits.double().cpu()
@@ -113,11 +113,31 @@ class Encoder:
         ]
 
     def blank(self, encoded: Encoded) -> Encoded:
-        """As many unknown tokens."""
-        return replace(encoded, tokens=(self._filler,) * len(encoded.tokens), segments=())
+        """As many tokens: the special ones of an empty text, around unknown ones."""
+        num_filled = max(0, len(encoded.tokens) - len(self._frame))
+        tokens = (*self._frame[:1], *(self._filler,) * num_filled, *self._frame[1:])
+        return replace(encoded, tokens=tokens[: len(encoded.tokens)], segments=())
 
     def close(self) -> None:
         """Free the device."""
         del self._network
         if self._device == "cuda":
             torch.cuda.empty_cache()
+
+    def _padding(self, batch: Sequence[Encoded]) -> int:
+        """Id that fills rows up: the network's own, else one that no row ends with.
+
+        Decoders with a head read a row's last token that is not padding, by its id; those that name no
+        padding read the last of a row that stands alone, whatever it is.
+        """
+        if self._pad_token is not None:
+            return int(self._pad_token)
+        last = {row.tokens[-1] for row in batch}
+        chosen = next(token for token in count() if token not in last)
+        self._network.config.get_text_config().pad_token_id = chosen
+        return chosen
+
+
+def _pools_the_last_place(network: Any) -> bool:
+    """Whether the head reads a row's last place, token or not (XLNet), so that padding has to come first."""
+    return getattr(network.config, "summary_type", None) == "last"
