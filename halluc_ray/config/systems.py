@@ -6,9 +6,10 @@ model family. Called by `spec`.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from halluc_ray.config.prompting import Decoding, Reasoning, Shots
 from halluc_ray.config.section import Name, Section
@@ -120,6 +121,14 @@ class ChoicesSystem(LocalPromptSection, CheckpointSection):
     )
     option_template: str = Field(default=" {option}", description="What is rated after the prompt, for each option.")
     max_input_tokens: int = Field(default=1024, gt=0)
+
+    @field_validator("option_template")
+    @classmethod
+    def _option_is_named(cls, template: str) -> str:
+        braces = re.findall(r"\{\{|\}\}|\{option\}|[{}]", template)
+        if "{option}" not in braces or {"{", "}"} & set(braces):
+            raise ValueError(f"{template!r} must hold {{option}} and no other placeholder; put others in template")
+        return template
 
 
 class EndpointSystem(PromptSection):

@@ -71,5 +71,10 @@ def load_model(
             from halluc_ray.models.seq2seq import Seq2SeqLM
 
             return Seq2SeqLM(system, folder=folder, network=network(), device=device)
+        case ChoicesSystem():
+            from halluc_ray.models.choices import ChoiceRater
+
+            budget = int(numerics["token_budget"])
+            return ChoiceRater(system, folder=folder, network=network(), device=device, token_budget=budget)
         case _:
             raise SpecError(f"systems[{system.name}].kind: {system.kind} is not supported by this version")

@@ -20,6 +20,7 @@ from halluc_ray.models.quantisation import section as quantisation_section
 _AUTO_CLASSES = {
     "sequence-classification": transformers.AutoModelForSequenceClassification,
     "causal-lm": transformers.AutoModelForCausalLM,
+    "choices": transformers.AutoModelForCausalLM,
     "seq2seq-lm": transformers.AutoModelForSeq2SeqLM,
 }
 _UNBOUNDED_TOKENS = 1_000_000

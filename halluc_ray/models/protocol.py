@@ -23,6 +23,8 @@ class Encoded:
         tokens: token ids as fed to the model.
         segments: token type ids where the model has them, else empty.
         truncated: the input was longer than the system's limit and was cut.
+        options: the row's options, sorted, where one is to be chosen.
+        continuations: token ids of each option, rated after `tokens`.
     """
 
     row: int
@@ -31,6 +33,8 @@ class Encoded:
     tokens: tuple[int, ...]
     segments: tuple[int, ...] = ()
     truncated: bool = False
+    options: tuple[str, ...] = ()
+    continuations: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Output:
         logprob: natural logarithm of the output's probability, where it is known.
         similarity: cosine, of a matcher.
         option_scores: of each option, sorted by its text.
+        failure: why this output is no answer, in snake_case; the unit fails with it.
     """
 
     text: str | None
@@ -67,6 +72,7 @@ class Output:
     logprob: float | None = None
     similarity: float | None = None
     option_scores: tuple[OptionScore, ...] | None = None
+    failure: str | None = None
 
 
 class Model(Protocol):
