@@ -45,7 +45,7 @@ def check_job_paths(spec: RunSpec, *, working_dir: Path) -> None:
     """Refuse paths that the job's workers, or anybody after the job, would not see.
 
     Raises:
-        SpecError: a local output, or a local corpus or checkpoint outside the working directory.
+        SpecError: a local output, or a local corpus, checkpoint or adapter outside the working directory.
     """
     if _local_path(spec.output, working_dir) is not None:
         raise SpecError(
@@ -54,9 +54,10 @@ def check_job_paths(spec: RunSpec, *, working_dir: Path) -> None:
         )
     _refuse_outside(spec.corpus.uri, working_dir, role="corpus.uri:")
     for position, system in enumerate(spec.systems):
-        checkpoint = getattr(system, "checkpoint", None)
-        if checkpoint is not None and _is_path(checkpoint, working_dir):
-            _refuse_outside(checkpoint, working_dir, role=f"systems[{position}].checkpoint:")
+        for key in ("checkpoint", "adapter"):
+            named = getattr(system, key, None)
+            if named is not None and _is_path(named, working_dir):
+                _refuse_outside(named, working_dir, role=f"systems[{position}].{key}:")
 
 
 def _refuse_outside(location: str, working_dir: Path, *, role: str) -> None:

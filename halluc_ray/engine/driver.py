@@ -95,7 +95,8 @@ class Driver:
     ) -> None:
         seconds = ((k, system.resolved.alone_s_per_row) for k, system in enumerate(plan.context.systems))
         alone = {k: per_row for k, per_row in seconds if per_row is not None}
-        self._ledger = Ledger(tasks, alone=alone)
+        bases = {k: system.resolved.base for k, system in enumerate(plan.context.systems)}
+        self._ledger = Ledger(tasks, alone=alone, bases=bases)
         self._tally = tally
         self._on_tick = on_tick
         wanted = plan.context.spec.engine.actors

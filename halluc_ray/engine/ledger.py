@@ -45,18 +45,35 @@ def useful_actors(tasks: Sequence[ShardTask], *, alone: Collection[int]) -> int:
     return len(shared) + sum(task.system not in shared or not task.generates for task in tasks)
 
 
+def _by_base(tasks: Sequence[ShardTask], bases: Mapping[int, str]) -> list[ShardTask]:
+    """Tasks in their order, but those of one base together, where its first one stands."""
+    first: dict[str | int, int] = {}
+    for task in tasks:
+        first.setdefault(bases.get(task.system) or task.system, len(first))
+    return sorted(tasks, key=lambda task: first[bases.get(task.system) or task.system])
+
+
 class Ledger:
     """Tasks of one run.
 
     Args:
         tasks: what is missing, in the order to do it: a system after another, in corpus order.
         alone: system whose outputs one actor at a time may make -> seconds that a row of it may take.
+        bases: system -> name of the network that is read for it; those of one base are done one after another.
     """
 
-    def __init__(self, tasks: Sequence[ShardTask], *, alone: Mapping[int, float] | None = None) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[ShardTask],
+        *,
+        alone: Mapping[int, float] | None = None,
+        bases: Mapping[int, str] | None = None,
+    ) -> None:
         self._alone = dict(alone or {})
+        self._bases = dict(bases or {})
+        self._held_base: dict[str, str] = {}  # actor -> the network that it read last
         self._abandoned: dict[int, Exception] = {}
-        self._states = {task.key: _State(task) for task in tasks}
+        self._states = {task.key: _State(task) for task in _by_base(tasks, self._bases)}
         self._waiting: deque[TaskKey] = deque(self._states)
         self._running: set[TaskKey] = set()
         self._done: set[TaskKey] = set()
@@ -95,8 +112,8 @@ class Ledger:
     def take(self, actor: str, now: float) -> ShardTask | None:
         """The next task for an actor: a neighbour of its last row group, else the first that waits.
 
-        A task is started in the systems' order, so that an actor changes models rarely; where other
-        actors hold a group, an idle one steals from it.
+        A task is started in the systems' order, so that an actor changes models rarely, and one whose
+        network the actor holds goes first; where other actors hold a group, an idle one steals from it.
         """
         closed = self._held_alone_by_others(actor)
         allowed = (key for key in self._waiting if key[0] not in closed or not self._is_alone(key))
@@ -118,7 +135,8 @@ class Ledger:
         return {key[0] for key in self._running if self._is_alone(key) and self._states[key].holders.keys() - {actor}}
 
     def _choose(self, actor: str, ready: Sequence[TaskKey]) -> TaskKey:
-        system = ready[0][0]
+        held = self._held_base.get(actor)
+        system = next((key[0] for key in ready if held and self._bases.get(key[0]) == held), ready[0][0])
         same = [key for key in ready if key[0] == system]
         mine = self._last_group.get(actor)
         for key in same:
@@ -135,6 +153,9 @@ class Ledger:
         self._queues.setdefault(actor, []).append(key)
         self._running.add(key)
         self._last_group[actor] = self._states[key].task.group
+        base = self._bases.get(key[0])
+        if base and self._states[key].task.generates:
+            self._held_base[actor] = base
 
     def _release(self, key: TaskKey, actor: str) -> float | None:
         """End a lease; when it began, or None where there was none."""
@@ -202,6 +223,7 @@ class Ledger:
                 self._return(key, actor)
         self._queues.pop(actor, None)
         self._last_group.pop(actor, None)
+        self._held_base.pop(actor, None)
         return held
 
     def _return(self, key: TaskKey, actor: str) -> None:

@@ -1,7 +1,7 @@
 """The Ray actor: one slot (a GPU, or a share of CPUs) that runs shard tasks one after another.
 
-Holds one loaded model at a time. Never raises from a task: what went wrong travels in the report.
-Called by the driver.
+Holds one loaded model at a time, and from one to the next the network under it. Never raises from a
+task: what went wrong travels in the report. Called by the driver.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, System
 from halluc_ray.engine.shard_run import ShardRunner
 from halluc_ray.errors import HallucRayError, InputError, StoreError, WorkerLost
 from halluc_ray.models.endpoint.generator import EndpointGenerator
+from halluc_ray.models.networks import Networks
 from halluc_ray.storage import open_store
 from halluc_ray.storage.files import verify_unchanged
 from halluc_ray.storage.probe import see_nonce
@@ -48,6 +49,7 @@ class Worker:
         self._context = context
         self._nonce = nonce
         self._loaded: tuple[str, Generator | EndpointGenerator] | None = None
+        self._networks = Networks()
         self._runner: ShardRunner | None = None
 
     def sit(self) -> tuple[Seat, Exception | None]:
@@ -95,7 +97,7 @@ class Worker:
                 self._loaded[1].close()
                 self._loaded = None
             spec = self._context.spec
-            loaded = load_generator(system.resolved, spec.store, bitwise=spec.engine.bitwise)
+            loaded = load_generator(system.resolved, spec.store, bitwise=spec.engine.bitwise, networks=self._networks)
             self._loaded = (system.generate.name, loaded)
         return self._loaded[1]
 

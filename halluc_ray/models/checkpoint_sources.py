@@ -125,6 +125,7 @@ def open_source(
     revision: str = MAIN_REVISION,
     store: ObjectReader | None = None,
     where: str = "system",
+    key: str = "checkpoint",
     pickled: bool = False,
 ) -> Source:
     """Find a checkpoint.
@@ -134,6 +135,7 @@ def open_source(
         revision: branch, tag or commit, for a hub id alone.
         store: the object store opened at `uri`; needed for `s3://`.
         where: path of the section that names it, for messages.
+        key: of that section that names it.
         pickled: bring `.bin` weights from the hub too, to convert them.
 
     Raises:
@@ -142,7 +144,7 @@ def open_source(
     """
     if uri.startswith("s3://"):
         if store is None:
-            raise SpecError(f"{where}.checkpoint: {uri!r} lies in an object store, and none was opened for it")
+            raise SpecError(f"{where}.{key}: {uri!r} lies in an object store, and none was opened for it")
         _refuse_revision(revision, uri, where)
         return StoreSource(store)
     folder = Path(uri).expanduser()
@@ -151,7 +153,7 @@ def open_source(
         return FolderSource(folder.resolve(), uri)
     if folder.exists() or not _HUB_ID.match(uri):
         raise SpecError(
-            f"{where}.checkpoint: {uri!r} is no folder here, no s3:// prefix and no hub id; correct the path"
+            f"{where}.{key}: {uri!r} is no folder here, no s3:// prefix and no hub id; correct the path"
         )
     return FolderSource(_hub_snapshot(uri, revision, _HUB_PATTERNS + (_HUB_PICKLES if pickled else [])), uri)
 

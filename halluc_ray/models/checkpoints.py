@@ -20,7 +20,7 @@ from halluc_ray.errors import InputError
 from halluc_ray.models.checkpoint_cache import file_digests
 from halluc_ray.models.checkpoint_sources import Source, SourceFile
 from halluc_ray.models.quantisation import count_weights, quantisation_of
-from halluc_ray.models.safetensors_headers import read_header
+from halluc_ray.models.safetensors_headers import StoredTensor, read_header
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -86,6 +86,17 @@ def inspect_checkpoint(source: Source, *, cache: Path | None = None) -> Checkpoi
     num_parameters = sum(count_weights(read_header(source, file), quantisation) for file in weights)
     digests = file_digests(source, list(files.values()), cache=cache)
     return Checkpoint(source.uri, checkpoint_digest(digests), digests, config, num_parameters)
+
+
+def stored_tensors(source: Source) -> dict[str, StoredTensor]:
+    """Every tensor of a checkpoint by name, from the headers of its files.
+
+    Raises:
+        InputError: there are no usable weights.
+    """
+    files = checkpoint_files(source)
+    weights = [file for name, file in files.items() if name.endswith(".safetensors")]
+    return {name: tensor for file in weights for name, tensor in read_header(source, file).items()}
 
 
 def checkpoint_digest(files: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from halluc_ray.config.systems import PromptSection
 from halluc_ray.errors import InputError, SpecError
 from halluc_ray.models import numerics as numerics_of
 from halluc_ray.models import prompts
+from halluc_ray.models.adapters import Adapter
 from halluc_ray.models.checkpoint_cache import fetch_checkpoint
 from halluc_ray.models.checkpoint_sources import Source, open_source
 from halluc_ray.models.checkpoints import Checkpoint, inspect_checkpoint, label_names
@@ -25,15 +26,17 @@ from halluc_ray.models.endpoint.pace import longest_s_per_row
 from halluc_ray.models.endpoint.requests import RequestWriter, request_url
 from halluc_ray.models.execution import Failure, Generated, generate
 from halluc_ray.models.loading import load_model
+from halluc_ray.models.networks import Networks
 from halluc_ray.models.numerics import Device
 from halluc_ray.models.protocol import Model
 from halluc_ray.models.versions import SEMANTICS_VERSIONS
 from halluc_ray.records import Sample
 from halluc_ray.storage import open_store
+from halluc_ray.wiring.adapters import adapter_numerics, adapter_source, adapter_uri, fetch_adapter, find_adapter
 from halluc_ray.wiring.endpoints import NOT_ASKED, open_endpoint
 from halluc_ray.wiring.inputs import gives, inputs_of, settled_template
 
-_NOT_GENERATED = ("name", "kind", "checkpoint", "revision", "dtype", "labels", *NOT_ASKED)
+_NOT_GENERATED = ("name", "kind", "checkpoint", "adapter", "revision", "dtype", "labels", *NOT_ASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class ResolvedSystem:
         labels: label id as text -> label name, for classifiers.
         checkpoint: what is run; None for recorded answers.
         threads: of the process that runs it.
+        adapter: what the checkpoint's network wears; None for the base as it is.
     """
 
     spec: System
@@ -63,6 +67,14 @@ class ResolvedSystem:
     labels: Mapping[str, str]
     checkpoint: Checkpoint | None
     threads: int
+    adapter: Adapter | None = None
+
+    @property
+    def base(self) -> str:
+        """Names the network that is read for it, whatever it wears; empty where none is."""
+        if self.checkpoint is None:
+            return ""
+        return f"{self.spec.kind} {self.checkpoint.digest} {self.numerics['dtype']}"
 
     @property
     def scheduled(self) -> bool:
@@ -112,14 +124,15 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
     where = f"systems[{system.name}]"
     inputs = inputs_of(system, spec.corpus.columns, where=where)
     system = _settled(system, spec)
-    checkpoint, labels, numerics, settings = None, {}, {}, _settings(system)
+    checkpoint, adapter, labels, numerics, settings = None, None, {}, {}, _settings(system)
     match system:
         case RecordedSystem():
             pass
         case EndpointSystem():
             request_url(system, RequestWriter(system).path)
         case _:
-            checkpoint = inspect_checkpoint(_source(system, spec.store))
+            source = _source(system, spec.store)
+            checkpoint = inspect_checkpoint(source)
             numerics = numerics_of.resolve(
                 system,
                 engine=spec.engine,
@@ -128,8 +141,11 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
                 num_parameters=checkpoint.num_parameters,
                 accelerator=accelerator,
             )
+            adapter = find_adapter(system, spec.store, base=source, checkpoint=checkpoint)
+            numerics |= adapter_numerics(adapter)
             labels = _labels(system, checkpoint)
             settings |= ({"labels": labels} if labels else {}) | {"checkpoint": checkpoint.digest}
+            settings |= {"adapter": adapter.digest} if adapter else {}
     return ResolvedSystem(
         spec=system,
         roles=inputs.roles,
@@ -141,16 +157,20 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
         labels=labels,
         checkpoint=checkpoint,
         threads=spec.engine.cpus_per_actor,
+        adapter=adapter,
     )
 
 
-def load_generator(resolved: ResolvedSystem, store: Store, *, bitwise: bool) -> Generator | EndpointGenerator:
+def load_generator(
+    resolved: ResolvedSystem, store: Store, *, bitwise: bool, networks: Networks | None = None
+) -> Generator | EndpointGenerator:
     """Load a system's model on this machine, fetching its checkpoint once per node.
 
     Args:
         resolved: the system.
         store: how its checkpoint's store is reached.
         bitwise: refuse a machine that can't produce the planned bytes.
+        networks: what this process holds of networks: a base that is there is not read again.
 
     Raises:
         NumericsMismatch: this machine can't produce the planned bytes.
@@ -167,7 +187,14 @@ def load_generator(resolved: ResolvedSystem, store: Store, *, bitwise: bool) -> 
         numerics_of.check(resolved.numerics)
     folder: Path = fetch_checkpoint(_source(system, store), checkpoint.files, digest=checkpoint.digest)
     model = load_model(
-        system, folder=folder, numerics=resolved.numerics, labels=resolved.labels, threads=resolved.threads
+        system,
+        folder=folder,
+        numerics=resolved.numerics,
+        labels=resolved.labels,
+        threads=resolved.threads,
+        digest=checkpoint.digest,
+        adapter=fetch_adapter(system, store, resolved.adapter),
+        networks=networks,
     )
     return Generator(model, token_budget=int(resolved.numerics["token_budget"]))
 
@@ -180,6 +207,8 @@ def see_checkpoint(resolved: ResolvedSystem, store: Store) -> None:
     """
     if not isinstance(resolved.spec, RecordedSystem | EndpointSystem):
         _source(resolved.spec, store).files()
+        if uri := adapter_uri(resolved.spec):
+            adapter_source(resolved.spec, uri, store).files()
 
 
 def _source(system: CheckpointSystem, store: Store) -> Source:

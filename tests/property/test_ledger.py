@@ -31,7 +31,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.tasks = {task.key: task for task in tasks}
         self.alone = {task.key for task in tasks if task.generates and task.system in alone}
         self.abandoned = set()
-        self.ledger = Ledger(tasks, alone=dict.fromkeys(alone, 1000.0))
+        bases = data.draw(st.dictionaries(st.integers(0, 1), st.sampled_from(["", "x", "y"])))
+        self.ledger = Ledger(tasks, alone=dict.fromkeys(alone, 1000.0), bases=bases)
         self.now = 0.0
         self.held = {name: [] for name in ACTORS}  # tasks in the order they were given
         self.finished = set()
@@ -190,6 +191,40 @@ def test_a_task_that_can_not_work_is_given_up_with_its_last_error():
         ledger.fail(task.key, "one", HallucRayError(f"try {attempt}"), infra=False, now=100.0 * attempt)
     assert not ledger.open
     assert str(ledger.given_up[task.key]) == f"try {TASK_BUDGET - 1}"
+
+
+def turns_of(actors, tasks, bases):
+    """The systems that each actor works on in turn, each taking a task while the others work on theirs."""
+    ledger = Ledger(tasks, bases=bases)
+    turns = {actor: [] for actor in actors}
+    while ledger.open:
+        taken = [(actor, task) for actor in actors if (task := ledger.take(actor, 0.0)) is not None]
+        for actor, task in taken:
+            ledger.finish(task.key, actor, 0.0)
+            turns[actor] += [task.system] if turns[actor][-1:] != [task.system] else []
+    return turns
+
+
+def test_an_actor_reads_a_base_once_for_all_systems_on_it():
+    tasks = [task_of(k, system, generates=True) for system in range(4) for k in range(5)]
+    bases = {0: "small", 1: "large", 2: "small", 3: "large"}
+    assert turns_of(["one"], tasks, bases) == {"one": [0, 2, 1, 3]}
+    assert turns_of(["one", "two"], tasks, bases) == {"one": [0, 2, 1, 3], "two": [0, 2, 1, 3]}
+    assert turns_of(["one"], tasks, {}) == {"one": [0, 1, 2, 3]}
+
+
+def test_an_actor_stays_with_the_base_that_it_holds():
+    """What comes back late is done by whoever holds its base, though another waits before it."""
+    tasks = [task_of(k, system, generates=True) for system in range(2) for k in range(3)]
+    ledger = Ledger(tasks, bases={0: "small", 1: "large"})
+    mine = ledger.take("one", 0.0)
+    for _ in range(2):
+        ledger.finish(ledger.take("two", 0.0).key, "two", 0.0)
+    other = ledger.take("two", 0.0)
+    assert (mine.system, other.system) == (0, 1)
+    ledger.fail(mine.key, "one", NOTHING, infra=True, now=0.0)
+    assert ledger.take("one", MAX_BACKOFF_S).key == mine.key
+    assert ledger.take("two", MAX_BACKOFF_S).system == 1
 
 
 def test_an_endpoint_is_asked_by_one_actor_and_the_others_go_on_behind_its_tasks():

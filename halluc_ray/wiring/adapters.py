@@ -1,0 +1,70 @@
+"""From a system's `adapter` key to an adapter that was checked, and to its folder on this machine.
+
+Knows which systems may have one and where their stores lie; what an adapter is, `models.adapters` knows.
+Callers: `systems`, at the plan and inside actors.
+"""
+
+from __future__ import annotations
+
+from halluc_ray.config import CheckpointSystem, Store
+from halluc_ray.errors import SpecError
+from halluc_ray.models.adapters import Adapter, inspect_adapter
+from halluc_ray.models.checkpoint_cache import fetch_checkpoint
+from halluc_ray.models.checkpoint_sources import Source, open_source
+from halluc_ray.models.checkpoints import Checkpoint, stored_tensors
+from halluc_ray.models.networks import LocalAdapter
+from halluc_ray.models.quantisation import package_versions, quantisation_of
+from halluc_ray.storage import open_store
+
+
+def find_adapter(system: CheckpointSystem, store: Store, *, base: Source, checkpoint: Checkpoint) -> Adapter | None:
+    """The system's adapter, held against its base; None where it has none.
+
+    Args:
+        system: a system that runs a checkpoint.
+        store: how an adapter in a bucket is reached.
+        base: where the checkpoint lies.
+        checkpoint: the checkpoint.
+
+    Raises:
+        SpecError, InputError: it can't be run, does not fit, or has no effect.
+    """
+    uri = adapter_uri(system)
+    if uri is None:
+        return None
+    where = f"systems[{system.name}].adapter"
+    if getattr(system, "backend", "transformers") != "transformers":
+        raise SpecError(f"{where}: {uri} runs on backend: transformers alone; merge it into a checkpoint")
+    tensors = stored_tensors(base)
+    quantised = quantisation_of(checkpoint.config) is not None
+    return inspect_adapter(adapter_source(system, uri, store), base=tensors, quantised=quantised, where=where)
+
+
+def fetch_adapter(system: CheckpointSystem, store: Store, adapter: Adapter | None) -> LocalAdapter | None:
+    """The planned adapter in a folder of this machine.
+
+    Raises:
+        InputChanged: its files are no longer the planned ones.
+    """
+    uri = adapter_uri(system)
+    if adapter is None or uri is None:
+        return None
+    folder = fetch_checkpoint(adapter_source(system, uri, store), adapter.files, digest=adapter.digest)
+    return LocalAdapter(folder, adapter.digest, adapter.new_weights)
+
+
+def adapter_uri(system: CheckpointSystem) -> str | None:
+    """What the system's section says of an adapter; None where it says nothing, or its kind has no such key."""
+    uri: str | None = getattr(system, "adapter", None)
+    return uri
+
+
+def adapter_source(system: CheckpointSystem, uri: str, store: Store) -> Source:
+    """Where the adapter lies."""
+    opened = open_store(uri, endpoint=store.endpoint, region=store.region) if uri.startswith("s3://") else None
+    return open_source(uri, store=opened, where=f"systems[{system.name}]", key="adapter")
+
+
+def adapter_numerics(adapter: Adapter | None) -> dict[str, str | int]:
+    """What runs it fixes its bytes."""
+    return {f"package:{name}": version for name, version in package_versions(["peft"] if adapter else []).items()}
