@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_S = 5.0
 _MAX_REASONS = 20
+_MAX_EXAMPLE = 60
 _ROLES = ("id", "prompt", "messages", "context", "image", "reference", "options", "response", "label")
 
 
@@ -31,10 +32,10 @@ def print_look(console: Console, look: SourceLook, *, command: str) -> None:
     table.add_column("path", overflow="fold")
     table.add_column("holds")
     table.add_column("filled", justify="right", no_wrap=True)
-    table.add_column("example", overflow="ellipsis", no_wrap=True)
+    table.add_column("example")
     for field in look.fields:
-        cells = (field.path, ", ".join(field.kinds), f"{field.share * 100:.0f} %", field.example)
-        table.add_row(*(Text(cell) for cell in cells))
+        cells = (field.path, ", ".join(field.kinds), f"{field.share * 100:.0f} %", field.example[:_MAX_EXAMPLE])
+        table.add_row(*(_shown(cell) for cell in cells))
     console.print(table)
     if look.rejected:
         console.print(f"{look.rejected:,} more of the first records can't be read; an import says why.")
@@ -45,7 +46,7 @@ def print_look(console: Console, look: SourceLook, *, command: str) -> None:
         proposal = f"--map {shlex.quote(look.mapping or 'id=…,prompt=…')}"
         console.print("\nNothing was imported: say what is what. By the names of the fields, a start may be:")
     has_id = look.preset or look.mapping.startswith("id=")
-    console.print(Text(f"  {command} {proposal}{'' if has_id else ' --id row'}"), soft_wrap=True)
+    console.print(_shown(f"  {command} {proposal}{'' if has_id else ' --id row'}"), soft_wrap=True)
 
 
 def print_result(console: Console, result: ImportResult) -> None:
@@ -57,7 +58,7 @@ def print_result(console: Console, result: ImportResult) -> None:
         table.add_column("first", overflow="fold")
         for reason, count in list(result.rejected.items())[:_MAX_REASONS]:
             example = result.examples[reason]
-            table.add_row(f"{count:,}", Text(reason), Text(f"{example.place}: {example.detail}"))
+            table.add_row(f"{count:,}", _shown(reason), _shown(f"{example.place}: {example.detail}"))
         console.print(table)
         console.print()
     columns = Table(title="Columns", title_justify="left", box=None)
@@ -65,11 +66,11 @@ def print_result(console: Console, result: ImportResult) -> None:
         columns.add_column(heading)
     columns.add_column("null rows", justify="right")
     for name, kind in result.columns.items():
-        columns.add_row(Text(name), kind.value, f"{result.nulls[name]:,}" if result.nulls[name] else "")
+        columns.add_row(_shown(name), kind.value, f"{result.nulls[name]:,}" if result.nulls[name] else "")
     console.print(columns)
     console.print()
     for note in _notes(result):
-        console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
+        console.print(_shown(f"note: {note}", style="yellow"), soft_wrap=True)
     rejected = sum(result.rejected.values())
     became = f", as {result.rows:,} rows" if result.rows != result.imported else ""
     console.print(
@@ -79,6 +80,13 @@ def print_result(console: Console, result: ImportResult) -> None:
     roles = ", ".join(f"{role}: {role}" for role in _ROLES if role in result.columns)
     console.print(
         Text(f"Corpus  {result.uri}\nSpec    corpus: {{uri: {result.uri}, columns: {{{roles}}}}}"), soft_wrap=True
+    )
+
+
+def _shown(text: str, style: str = "") -> Text:
+    """Text of unknown origin without what would move the cursor, or what no terminal can print."""
+    return Text(
+        "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text), style=style
     )
 
 

@@ -31,10 +31,13 @@ def read_csv(stream: BinaryIO, *, name: str, uri: str, delimiter: str | None = N
         delimiter: one character; found from the first records where None.
 
     Raises:
-        InputError: no header, two columns of one name, a line or cell without end.
+        InputError: no header, two columns of one name, a line or a quote without end.
     """
+    head = stream.peek(_HEAD_BYTES)[:_HEAD_BYTES]  # type: ignore[attr-defined]
+    if b"\r" in head and b"\n" not in head:
+        raise InputError(f"{uri}: its lines end in carriage returns alone; convert them to line feeds")
     if delimiter is None:
-        delimiter = detected_delimiter(stream.peek(_HEAD_BYTES)[:_HEAD_BYTES])  # type: ignore[attr-defined]
+        delimiter = detected_delimiter(head)
     csv.field_size_limit(MAX_LINE_BYTES)
     lines = _Lines(stream, uri)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -49,7 +52,7 @@ def read_csv(stream: BinaryIO, *, name: str, uri: str, delimiter: str | None = N
         except StopIteration:
             return
         except csv.Error as error:
-            yield Rejection(place, "broken quotes", _quote_fault(error, line), lines.raw())
+            yield Rejection(place, "broken quotes", _quote_fault(error, line, reader.line_num, uri), lines.raw())
             row += 1
             continue
         if not cells:
@@ -113,13 +116,15 @@ def _record(header: list[str], cells: list[str], place: Place, raw: str) -> Reco
     return Record(place, {name: cell or None for name, cell in zip(header, cells, strict=True)})
 
 
-def _quote_fault(error: csv.Error, line: int) -> str:
+def _quote_fault(error: csv.Error, first: int, last: int, uri: str) -> str:
     words = str(error)
-    if "field larger" in words:
-        return f"a quote opened at or after line {line} is not closed within {MAX_LINE_BYTES >> 20} MiB; close it"
-    if "unexpected end" in words:
-        return f"a quote opened at or after line {line} is never closed, and took the rest of the file; close it"
-    return f"{words}; inside quotes a quote is written twice"
+    if "field larger" in words or "unexpected end" in words:
+        raise InputError(
+            f"{uri}: a quote opened in the record at line {first} is not closed until line {last}, so the records "
+            "after it can't be told apart; close it, or double it if it is part of the text"
+        ) from error
+    lines = f"line {first}" if first == last else f"lines {first} to {last}"
+    return f"{lines}: {words}; inside quotes a quote is written twice"
 
 
 class _Lines:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
 
 from halluc_ray.corpora.importing.duplicates import Duplicates, IdHashes
 from halluc_ray.corpora.importing.manifest import file_entries, manifest_text, source_entries
 from halluc_ray.corpora.importing.publishing import MANIFEST, REJECTED, Target, target
 from halluc_ray.corpora.importing.reading import ReadingOptions, read_records, source_files
-from halluc_ray.corpora.importing.records import Record, Rejection, RowProblem
+from halluc_ray.corpora.importing.records import MAX_RAW_CHARACTERS, Record, Rejection, RowProblem
 from halluc_ray.corpora.importing.rows import Keep, Mapper, RowBuilder
 from halluc_ray.corpora.importing.sources import HubDataset, Source, SourceFile, find_source
 from halluc_ray.corpora.importing.values import Kind
 from halluc_ray.corpora.importing.writer import CorpusWriter
-from halluc_ray.errors import ConservationError, InputError, SpecError
+from halluc_ray.errors import ConservationError, InputError, SpecError, StoreError
 
 _TELL_EVERY = 256
 
@@ -124,7 +124,12 @@ def import_corpus(
     found = find_source(source, format=options.reading.format)
     files = source_files(found, options.reading)
     with target(out, overwrite=options.overwrite) as place:
-        return _Import(found, files, options, place, on_progress).run()
+        try:
+            return _Import(found, files, options, place, on_progress).run()
+        except OSError as error:
+            raise StoreError(
+                f"can not write {place.staging}: {error.strerror or error}; free some space, or choose another OUT"
+            ) from error
 
 
 class _Import:
@@ -189,7 +194,7 @@ class _Import:
                 for row in rows:
                     self._writer.check(row)
             except RowProblem as problem:
-                raw = json.dumps(found.value, ensure_ascii=True, default=repr)
+                raw = _raw(found.value)
                 found = Rejection(found.place, problem.reason, problem.detail, raw)
             else:
                 for row in rows:
@@ -246,3 +251,10 @@ class _Import:
         if self._on_progress is not None:
             total = 0 if isinstance(self._source, HubDataset) else sum(file.file.size for file in self._files)
             self._on_progress(ImportProgress(self._bytes, total, self._records, sum(self._rejected.values())))
+
+
+def _raw(value: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(value, default=repr)[:MAX_RAW_CHARACTERS]
+    except RecursionError:
+        return ""

@@ -126,10 +126,8 @@ def record_or_rejection(value: Any, place: Place, nan_fields: int = 0, raw: str 
 def _fault(data: bytes, error: json.JSONDecodeError) -> tuple[str, str]:
     unfinished = error.pos >= len(error.doc) or "Unterminated string" in error.msg
     if unfinished and not data.endswith(b"\n"):
-        return (
-            "cut at the end of the file",
-            "the file ends in the middle of an object, and what came after is missing; copy or write it again",
-        )
+        told = "the file ends in the middle of an object, and what came after is missing; copy or write it again"
+        return "cut at the end of the file", told
     if error.doc.startswith("[") and unfinished:
         return "not JSON", "an array over several lines; if the file is one JSON array, say --format json"
     if error.doc.startswith("{") and unfinished:

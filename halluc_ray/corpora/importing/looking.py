@@ -18,6 +18,7 @@ from halluc_ray.corpora.importing.values import plain_text
 
 RECORDS = 500
 _MAX_PATHS = 200
+_MAX_DEPTH = 16
 _BARE = re.compile(r"[^\s.\[\](),='\"][^.\[\](),='\"]*")
 _USUAL = {
     "id": (
@@ -118,23 +119,27 @@ def look_at(source: str, reading: ReadingOptions) -> SourceLook:
     return SourceLook(taken, rejected, fields, _proposed([field.path for field in fields]), preset)
 
 
-def _paths(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str, Any]]:
+def _paths(value: Mapping[str, Any], before: str = "", depth: int = 0) -> Iterator[tuple[str, str, Any]]:
     for name, inner in value.items():
         path = _joined(before, name)
-        if isinstance(inner, Mapping):
-            yield from _paths(inner, path)
+        if depth == _MAX_DEPTH:
+            yield path, "nested", None
+        elif isinstance(inner, Mapping):
+            yield from _paths(inner, path, depth + 1)
         elif isinstance(inner, list | tuple):
-            yield from _elements(inner, f"{path}[]")
+            yield from _elements(inner, f"{path}[]", depth + 1)
         else:
             yield path, _kind(inner), inner
 
 
-def _elements(values: list[Any] | tuple[Any, ...], path: str) -> Iterator[tuple[str, str, Any]]:
+def _elements(values: list[Any] | tuple[Any, ...], path: str, depth: int) -> Iterator[tuple[str, str, Any]]:
     first = next((value for value in values if value is not None), None)
-    if isinstance(first, Mapping):
-        yield from _paths(first, path)
+    if depth == _MAX_DEPTH:
+        yield path, "nested", None
+    elif isinstance(first, Mapping):
+        yield from _paths(first, path, depth + 1)
     elif isinstance(first, list | tuple):
-        yield from _elements(first, f"{path}[]")
+        yield from _elements(first, f"{path}[]", depth + 1)
     else:
         yield path, f"list of {_kind(first)}", first
 

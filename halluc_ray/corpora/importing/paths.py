@@ -5,7 +5,6 @@ Knows how a path is written and followed; nothing of what it is for. Caller: the
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,13 +78,13 @@ class Path:
             if value is None:
                 return None
             if isinstance(step, Key):
-                if not isinstance(value, Mapping):
+                if not isinstance(value, dict):
                     raise self._mismatch(at, value, "an object")
                 if step.name not in value:
                     return MISSING
                 value = value[step.name]
                 continue
-            if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+            if not isinstance(value, list | tuple):
                 raise self._mismatch(at, value, "a list")
             if isinstance(step, int):
                 if not -len(value) <= step < len(value):
@@ -162,7 +161,7 @@ def kind_name(value: Any) -> str:
         case int() | float():
             return f"a number ({value!r:.40})"
         case str():
-            return f"text ({json.dumps(value[:30], ensure_ascii=False)})"
+            return f"text ({value[:30]!r})"
         case bytes():
             return "bytes"
         case Mapping():

@@ -20,6 +20,7 @@ ALWAYS_TEXT = ("id", "prompt", "response")
 Keep = Literal["scalars", "all", "none"] | frozenset[str]
 Row = dict[str, Any]
 MAX_COLUMNS = 1_000
+_MAX_SEEN = 100
 
 
 class Mapper(Protocol):
@@ -61,6 +62,13 @@ class RowBuilder:
     left_out: set[str] = field(default_factory=set)
     renamed: dict[str, str] = field(default_factory=dict)
     _kept: set[str] = field(default_factory=set)
+    _names: frozenset[str] = frozenset()
+    _fields: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Look up once what every record needs."""
+        self._names = frozenset(self.mapper.names)
+        self._fields = self.mapper.fields
 
     def build(self, record: Record) -> list[Row]:
         """The rows of one record.
@@ -112,13 +120,13 @@ class RowBuilder:
         return storable(value)
 
     def _kept_fields(self, record: Mapping[str, Any]) -> Row:
-        if len(self.seen_fields) < MAX_COLUMNS:
+        if len(self.seen_fields) < _MAX_SEEN:
             self.seen_fields.update(dict.fromkeys(record))
         if self.keep == "none":
             return {}
         kept = {}
         for name, value in record.items():
-            if name in self.mapper.fields or not self._is_kept(name, value):
+            if name in self._fields or not self._is_kept(name, value):
                 continue
             kept[self._free_name(name)] = storable(value)
         return kept
@@ -126,28 +134,23 @@ class RowBuilder:
     def _is_kept(self, name: str, value: Any) -> bool:
         if isinstance(self.keep, frozenset):
             return name in self.keep
-        if self.keep == "all" or name in self._kept:
-            self._remember(name)
+        if name in self._kept:
             return True
-        if name in self.left_out:
+        if name in self.left_out or value is None:
             return False
-        if isinstance(value, Mapping | list | tuple | bytes):
+        if self.keep == "scalars" and isinstance(value, Mapping | list | tuple | bytes):
             self.left_out.add(name)
             return False
-        if value is not None:
-            self._remember(name)
-        return True
-
-    def _remember(self, name: str) -> None:
         self._kept.add(name)
         if len(self._kept) > MAX_COLUMNS:
             raise InputError(
                 f"records have more than {MAX_COLUMNS:,} different fields, such as {name[:40]!r}; say --keep none, or "
                 "name what to keep"
             )
+        return True
 
     def _free_name(self, name: str) -> str:
-        taken = name in self.mapper.names or (name == "id" and self.id_from_row) or not name
+        taken = name in self._names or (name == "id" and self.id_from_row) or not name
         if not taken:
             return name
         self.renamed[name] = f"source_{name}"
@@ -170,13 +173,14 @@ def storable(value: Any) -> Any:
     if kind is Kind.JSON:
         value = JsonText(json_text(value))
     if isinstance(value, str):
-        return _checked(value)
+        return checked_text(value)
     if kind is Kind.TEXTS:
-        return [None if element is None else _checked(plain_text(element)) for element in value]
-    return _checked(plain_text(value)) if kind is Kind.TEXT else value
+        return [None if element is None else checked_text(plain_text(element)) for element in value]
+    return checked_text(plain_text(value)) if kind is Kind.TEXT else value
 
 
-def _checked(text: str) -> str:
+def checked_text(text: str) -> str:
+    """The text, if it can be UTF-8. Raises RowProblem."""
     if not text.isascii():
         try:
             text.encode()

@@ -33,7 +33,14 @@ _BY_SUFFIX: Final[dict[str, Format]] = {
     ".arrow": "arrow",
 }
 COMPRESSIONS: Final = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
-_NOT_DATA = {"manifest.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+_NOT_DATA = {
+    "manifest.json",
+    "rejected.jsonl",
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+}
 _SAVED = ("state.json", "dataset_dict.json")
 _HUB_ID = re.compile(r"^(?:hf://(?:datasets/)?)?([A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?)$")
 _MAGIC = re.compile(r"[*?\[]")
@@ -172,7 +179,7 @@ def _in_one_format(source: str, named: Iterable[tuple[str, CorpusFile]], format:
             raise InputError(f"{name} has no suffix that tells its format; say --format, one of {', '.join(FORMATS)}")
         if compression and chosen in ("parquet", "arrow"):
             raise InputError(f"{name}: compressed {chosen} files are not read; decompress it first")
-        files.append(SourceFile(file, name, chosen, compression))
+        files.append(SourceFile(file, _as_text(name), chosen, compression))
     if not files:
         raise InputError(f"{source} holds no file that can be imported ({', '.join(_BY_SUFFIX)}, also compressed)")
     kinds = Counter(file.format for file in files)
@@ -187,6 +194,11 @@ def _folder_of_all(files: list[Path]) -> Path:
     while not all(file.is_relative_to(root) for file in files):
         root = root.parent
     return root
+
+
+def _as_text(name: str) -> str:
+    """A file's name as text; bytes in it that are no UTF-8 get a mark in their place."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _stat(path: Path) -> CorpusFile:

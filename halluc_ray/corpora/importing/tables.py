@@ -33,6 +33,10 @@ def read_parquet(source: SourceFile) -> Iterator[Record]:
         InputChanged: it changed while it was read.
     """
     file = open_parquet(source.file)
+    names = file.schema_arrow.names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        file.close()
+        raise InputError(f"{source.file.uri}: two columns are called {twice[0]!r}; rename one")
     row = 0
     try:
         for group in range(file.num_row_groups):

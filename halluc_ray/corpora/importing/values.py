@@ -1,4 +1,4 @@
-"""Values on their way from a record to a Arrow column: casts, joins, JSON text, and the kinds of a column.
+"""Values on their way from a record to an Arrow column: casts, joins, JSON text, and the kinds of a column.
 
 A column's kind is the narrowest that holds every value seen: kinds form a lattice, and `widened` is its
 join. Pure; nothing is rounded or dropped by widening. Callers: the mapping, the writer.
@@ -54,6 +54,14 @@ ARROW = {
     Kind.TEXTS: pa.list_(pa.string()),
     Kind.BLOBS: pa.list_(pa.binary()),
 }
+_OF_TYPE = {
+    type(None): Kind.NULL,
+    bool: Kind.BOOL,
+    float: Kind.FLOAT,
+    str: Kind.TEXT,
+    bytes: Kind.BYTES,
+    dict: Kind.JSON,
+}
 _NUMBERS = {Kind.INT, Kind.LONG, Kind.FLOAT}
 _SCALARS = _NUMBERS | {Kind.BOOL, Kind.TEXT}
 _LISTS = {Kind.INTS, Kind.FLOATS, Kind.TEXTS}
@@ -62,19 +70,13 @@ _OF_BYTES = {Kind.BYTES, Kind.BLOBS}
 
 def kind_of(value: Any) -> Kind:
     """The kind of one value. Lists of texts and numbers are lists of texts; what is nested deeper is JSON."""
+    if (plain := _OF_TYPE.get(type(value))) is not None:
+        return plain
     match value:
-        case None:
-            return Kind.NULL
-        case bool():
-            return Kind.BOOL
         case int():
             return Kind.INT if value in _EXACT_IN_FLOAT else Kind.LONG if value in _INT64 else Kind.TEXT
-        case float():
-            return Kind.FLOAT
-        case bytes():
-            return Kind.BYTES
         case list() | tuple():
-            return _list_kind({kind_of(element) for element in value} - {Kind.NULL})
+            return _list_kind({_shallow(element) for element in value} - {Kind.NULL})
         case Mapping():
             return Kind.JSON
         case _:
@@ -161,6 +163,10 @@ def joined(value: Any, separator: str) -> str:
     if isinstance(value, list | tuple):
         return separator.join(plain_text(element) for element in value if element is not None)
     return plain_text(value)
+
+
+def _shallow(element: Any) -> Kind:
+    return Kind.JSON if isinstance(element, list | tuple) else kind_of(element)
 
 
 def _list_kind(kinds: set[Kind]) -> Kind:

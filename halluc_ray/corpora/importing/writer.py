@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from halluc_ray.corpora.importing.records import RowProblem
-from halluc_ray.corpora.importing.rows import JsonText, Row
+from halluc_ray.corpora.importing.rows import JsonText, Row, checked_text
 from halluc_ray.corpora.importing.values import ARROW, Kind, fitted, kind_of, widened
 
 GROUP_ROWS = 4_096
@@ -58,7 +58,9 @@ class CorpusWriter:
         """
         for column, value in row.items():
             kind = _kind(value)
-            before = self.kinds.get(column, Kind.NULL)
+            if (before := self.kinds.get(column)) is None:
+                checked_text(column)
+                continue
             if kind is not before and kind is not Kind.NULL and widened(before, kind) is None:
                 raise RowProblem("bytes and text mixed", f"{column} holds {before.value} before, and {kind.value} here")
 
