@@ -13,6 +13,8 @@ from typing import Any
 
 from halluc_ray.errors import SpecError
 from halluc_ray.indicators.answer_mismatch import AnswerMismatch
+from halluc_ray.indicators.choice_mass import ChoiceMass
+from halluc_ray.indicators.choice_mismatch import ChoiceMismatch
 from halluc_ray.indicators.label_mismatch import LabelMismatch
 from halluc_ray.indicators.protocol import Indicator
 from halluc_ray.indicators.recorded_label import RecordedLabel
@@ -22,7 +24,16 @@ from halluc_ray.indicators.unsupported_number import UnsupportedNumber
 GROUP = "halluc_ray.indicators"
 
 BUILTIN: dict[str, type[Indicator]] = {
-    cls.kind: cls for cls in (AnswerMismatch, LabelMismatch, RecordedLabel, RecordedScore, UnsupportedNumber)
+    cls.kind: cls
+    for cls in (
+        AnswerMismatch,
+        ChoiceMass,
+        ChoiceMismatch,
+        LabelMismatch,
+        RecordedLabel,
+        RecordedScore,
+        UnsupportedNumber,
+    )
 }
 
 _PROMISED = ("kind", "semantics_version", "Options", "recorded_only", "columns", "score", "decide")

@@ -197,10 +197,13 @@ def _shared(prompt: Sequence[int], whole: Sequence[int]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(prompt, whole, strict=False)))
 
 
-def _logprob(logits_KV: torch.Tensor, option: _Rated, start: int) -> torch.Tensor:
-    """Sum of the log-probabilities of the option's tokens; NaN where the logits give no distribution."""
+def _logprob(logits: torch.Tensor, option: _Rated, start: int) -> torch.Tensor:
+    """Sum of the log-probabilities of the option's tokens; NaN where the logits give no distribution.
+
+    Shapes: K positions x V words, the first of them `start`; N tokens of the option.
+    """
     before = len(option.context) - 1 - start
-    rows_NV = logits_KV[before : before + len(option.continuation)].double()
+    rows_NV = logits[before : before + len(option.continuation)].double()
     tokens_N1 = torch.tensor(option.continuation, device=rows_NV.device).unsqueeze(1)
     normaliser_N = rows_NV.logsumexp(-1)
     logprob_N = rows_NV.gather(1, tokens_N1).squeeze(1) - normaliser_N

@@ -1,6 +1,7 @@
 """Outputs that stored work relies on: none changes unless its version does."""
 
 import json
+import math
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,10 +50,38 @@ NUMBERS = [
     ("5", None),
 ]
 LABELS = [("positive", ["1"]), ("0", ["0"]), ("Neg ", ["neg"]), ("maybe", ["1"]), (None, ["1"]), ("1", None)]
+CHOICES = [
+    ({"no": -2.0, "yes": -1.0}, ["yes"]),
+    ({"no": -1.0, "yes": -1.0}, ["yes"]),
+    ({"no": -1.0, "of course": -2.5, "yes": -3.0}, ["yes", "of course"]),
+    ({"no": -900.0, "yes": -901.0}, ["yes"]),
+    ({"no": -math.inf, "yes": -math.inf}, ["yes"]),
+    ({"no": -1.0, "yes": -math.inf}, ["yes"]),
+    ({"sure": -1.0, "yes": -2.0}, ["sure", "yes"]),
+    ({"no": -1.0, "yes": -2.0}, ["maybe"]),
+    ({"no": -1.0, "yes": -2.0}, None),
+    (None, ["yes"]),
+]
+RATED = [
+    given and [{"text": text, "logprob": value, "num_tokens": 1 + len(text) // 3} for text, value in given.items()]
+    for given, _ in CHOICES
+]
 BATCHES = {
     "answer_mismatch": (
         {"response": [response for response, _ in ANSWERS], "reference": [answers for _, answers in ANSWERS]},
         [{}, {"mode": "contains"}],
+    ),
+    "choice_mass": (
+        {"option_scores": RATED, "reference": [true for _, true in CHOICES]},
+        [{}, {"below": 0.9}],
+    ),
+    "choice_mismatch": (
+        {
+            "option_scores": RATED,
+            "reference": [true for _, true in CHOICES],
+            "column:best": [true and true[-1] for _, true in CHOICES],
+        },
+        [{}, {"best": "best"}, {"choose_by": "per_token"}, {"choose_by": "per_byte"}],
     ),
     "label_mismatch": (
         {"response": [label for label, _ in LABELS], "reference": [labels for _, labels in LABELS]},

@@ -2,21 +2,17 @@
 
 import itertools
 import json
-import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from halluc_ray.config import ChoicesSystem
 from halluc_ray.models.execution import generate
 from halluc_ray.models.loading import load_model
-from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.records import Sample
-from tests.unit.models.conftest import NUMERICS, TEXTS, save_tokenizer
+from tests.unit.models.conftest import NUMERICS, TEXTS
 
 OPTIONS = ("Au", "Gold is Au", "Paris", "before dawn, and only four", "饺子")
 
