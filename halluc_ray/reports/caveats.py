@@ -1,6 +1,7 @@
 """What a reader should know before trusting the numbers.
 
-Knows the finished figures of a run; caller: `build`.
+Knows the finished figures of a run; the sentences are among the page's words, so that the page can say them in
+Chinese as well. Caller: `build`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from halluc_ray.records.runs import RunRecord
 from halluc_ray.reports.duplicates import Duplicates
 from halluc_ray.reports.reduce import RunCounts
 from halluc_ray.reports.report import ClusterFacts, Rate, SystemFacts
+from halluc_ray.reports.words import phrase, word
 
 _FEW_CLUSTERS = 10
 
@@ -35,43 +37,40 @@ def caveats_of(
 
 def _about_rows(record: RunRecord, counts: RunCounts, duplicates: Duplicates) -> Iterator[str]:
     if not counts.selection.get("selected"):
-        yield f"No row was selected out of {counts.selection.get('corpus', 0)}: there is no rate."
+        yield word("caveat_no_rows", rows=counts.selection.get("corpus", 0))
     if counts.selection.get("where_null"):
-        yield f"{counts.selection['where_null']} rows were left out because the condition was null for them."
+        yield word("caveat_where_null", rows=counts.selection["where_null"])
     if counts.selection.get("without_id"):
-        yield f"{counts.selection['without_id']} rows have no id; each is known by its place in its file."
+        yield word("caveat_without_id", rows=counts.selection["without_id"])
     if duplicates.ids:
-        yield f"{duplicates.ids} ids occur more than once; each of their rows is counted."
+        yield word("caveat_duplicates", ids=duplicates.ids)
     if not all(system.determinism == "bitwise" for system in record.systems):
-        yield "Some outputs are of class `scheduled`: computed again, they may differ; see each system's class."
+        yield word("caveat_scheduled")
 
 
 def _about_systems(systems: Sequence[SystemFacts], rates: Sequence[Rate]) -> Iterator[str]:
     for facts in systems:
         if facts.rows and facts.failed == facts.rows:
-            yield f"{facts.system} gave no output at all: {facts.failed} of {facts.rows} failed."
+            yield word("caveat_no_output", system=facts.system, failed=facts.failed, rows=facts.rows)
         if facts.rebatched:
-            yield (
-                f"{facts.system}: {facts.rebatched} of {facts.rows} outputs came from smaller batches than planned, as "
-                "memory ran out; computed again, some may differ."
-            )
+            yield word("caveat_rebatched", system=facts.system, some=facts.rebatched, rows=facts.rows)
         if facts.truncated:
-            yield f"{facts.system}: {facts.truncated} of {facts.rows} inputs were longer than the limit and were cut."
+            yield word("caveat_truncated", system=facts.system, some=facts.truncated, rows=facts.rows)
     failed = {facts.system for facts in systems if facts.failed == facts.rows}
     for rate in rates:
         if rate.slice or not rate.rows or rate.system in failed:
             continue
         if rate.answered_share == 0:
-            silent = f"{rate.abstained} abstained, {rate.failed} failed"
-            yield f"{rate.system} never answered under {rate.indicator}: {silent}."
+            silent = {"abstained": rate.abstained, "failed": rate.failed}
+            yield word("caveat_silent", system=rate.system, indicator=rate.indicator, **silent)
         elif not rate.defined:
-            yield f"{rate.indicator} decided no row of {rate.system}: there is no rate."
+            yield word("caveat_undecided", system=rate.system, indicator=rate.indicator)
 
 
 def _about_cells(record: RunRecord, counts: RunCounts) -> Iterator[str]:
     for position, cells in sorted(counts.folded.items()):
         columns = " x ".join(record.slices[position - 1])
-        yield f"Slice {columns}: the {cells} smallest of its cells are counted together as other."
+        yield word("caveat_folded", columns=columns, cells=cells)
 
 
 def _about_clusters(clusters: Sequence[ClusterFacts]) -> Iterator[str]:
@@ -80,8 +79,5 @@ def _about_clusters(clusters: Sequence[ClusterFacts]) -> Iterator[str]:
         if facts.clusters < _FEW_CLUSTERS:
             few.setdefault(facts.indicator, []).append(facts.clusters)
     for indicator, numbers in few.items():
-        who = "one system" if len(numbers) == 1 else f"{len(numbers)} systems"
-        yield (
-            f"{indicator}: the rows of {who} come from fewer than {_FEW_CLUSTERS} sources "
-            f"(as few as {min(numbers)}); such intervals can't be trusted."
-        )
+        who = phrase("caveat_one_system") if len(numbers) == 1 else phrase("caveat_some_systems", n=len(numbers))
+        yield word("caveat_clusters", indicator=indicator, who=who, most=_FEW_CLUSTERS, fewest=min(numbers))

@@ -106,6 +106,6 @@ def plain_share(rate: Rate) -> tuple[str, Mapping[str, int]]:
         return "all_of_them", {}
     share = rate.hallucinated / rate.defined
     for out_of in _OUT_OF:
-        if 1 <= out_of * share and 1 <= out_of * (1 - share):
+        if out_of * share >= 1 and out_of * (1 - share) >= 1:
             return "about_in", {"a": round(out_of * share), "b": out_of}
     return ("nearly_all", {}) if share > 1 / 2 else ("about_in", {"a": 1, "b": round(1 / share)})

@@ -22,7 +22,7 @@ from halluc_ray.reports.templating import render_template
 from halluc_ray.reports.views import (
     MOST_SYSTEMS,
     cell_text,
-    headline,
+    headlines_view,
     indicator_view,
     largest_cells,
     measure_of,
@@ -82,10 +82,8 @@ def _values(report: Report, record: RunRecord, rows: Sequence[ShownRow], context
         "report": report,
         "context": context,
         "heading": measures.popitem()[1] if len(set(measures.values())) == 1 else "both_rates",
-        "headlines": [
-            headline(rate, measure=measure_of(record, _position(record, rate)))
-            for rate in overall[: MOST_SYSTEMS * len(record.indicators)]
-        ],
+        "headlines": headlines_view(overall, record),
+        "hidden_systems": max(0, len(report.systems) - MOST_SYSTEMS),
         "full_axis": axis_for(()),
         "worst": [worst_view(cell) for found in worst.values() for cell in found.cells],
         "looked_at": sum(found.looked_at for found in worst.values()),
@@ -104,10 +102,6 @@ def _values(report: Report, record: RunRecord, rows: Sequence[ShownRow], context
 
 def _counted(what: str, number: int) -> dict[str, object]:
     return phrase(f"one_{what}") if number == 1 else phrase(f"n_{what}s", n=number)
-
-
-def _position(record: RunRecord, rate: Rate) -> int:
-    return next(at for at, indicator in enumerate(record.indicators) if indicator.name == rate.indicator)
 
 
 def _page_data(

@@ -50,11 +50,11 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """Mean of a corpus column over the rows of a cell, correctly rounded; None without rows.
+    """Mean of a corpus column, or of an indicator's scores, over a cell; correctly rounded; None without rows.
 
     Attributes:
-        rows: rows that hold a finite number (and satisfy the summary's `where`).
-        skipped: rows that hold none.
+        rows: units that hold a finite number (and satisfy the summary's `where`).
+        skipped: units that hold none.
     """
 
     system: str

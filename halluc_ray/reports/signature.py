@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from halluc_ray.config.digest import canonical_json, digest
-from halluc_ray.records.runs import IndicatorRecord, RunRecord, SystemRecord
+from halluc_ray.records.runs import IndicatorRecord, RunRecord, SummaryRecord, SystemRecord
 
 _SHORT = 12
 
@@ -29,7 +29,7 @@ def signature(record: RunRecord) -> str:
     ]
     if record.slices:
         fields.append("slices:" + ",".join("+".join(map(_value, columns)) for columns in record.slices))
-    fields += [f"summary:{_value(s.name)}={_value(s.column)}" + _condition(s.where) for s in record.summaries]
+    fields += [f"summary:{_value(s.name)}={_averaged(s)}" + _condition(s.where) for s in record.summaries]
     return "|".join([*fields, f"ci:{_interval(record)}@{record.confidence}"])
 
 
@@ -50,6 +50,10 @@ def _system(system: SystemRecord) -> str:
 def _indicator(indicator: IndicatorRecord) -> str:
     options = ",".join(f"{key}={_value(value)}" for key, value in sorted(indicator.options.items()))
     return f"indicator:{_value(indicator.name)}={indicator.kind}@{indicator.semantics_version}({options})"
+
+
+def _averaged(summary: SummaryRecord) -> str:
+    return _value(summary.column) if summary.score is None else f"score({_value(summary.score)})"
 
 
 def _condition(where: str | None) -> str:

@@ -9,7 +9,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from halluc_ray.reports.words import phrase, translated, translated_label, word
+from halluc_ray.reports.words import phrase, recognised, translated, translated_label, word
 
 
 def render_template(name: str, **values: object) -> str:
@@ -45,5 +45,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "grouped": grouped}
-    environment.globals |= {"t": translated, "label": translated_label, "word": word, "phrase": phrase}
+    environment.globals |= {
+        "t": translated,
+        "label": translated_label,
+        "word": word,
+        "phrase": phrase,
+        "recognised": recognised,
+    }
     return environment

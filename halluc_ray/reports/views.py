@@ -58,10 +58,10 @@ class IndicatorView:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """One rate, and what it means in a sentence."""
+    """A system's rates over all rows, and what the first of them means in a sentence."""
 
     system: str
-    rate: Rate
+    rates: tuple[Rate, ...]
     sentence: Markup
 
 
@@ -105,15 +105,24 @@ def measure_of(record: RunRecord, position: int) -> str:
     )
 
 
-def headline(rate: Rate, *, measure: str) -> Headline:
-    """A rate over all rows with its sentence."""
+def headlines_view(overall: Sequence[Rate], record: RunRecord) -> list[Headline]:
+    """One headline for each system, in the order of the report."""
+    by_system: dict[str, list[Rate]] = {}
+    for rate in overall:
+        by_system.setdefault(rate.system, []).append(rate)
+    return [
+        Headline(system, tuple(rates), _sentence(rates[0], measure=measure_of(record, 0)))
+        for system, rates in list(by_system.items())[:MOST_SYSTEMS]
+    ]
+
+
+def _sentence(rate: Rate, *, measure: str) -> Markup:
     key, numbers = plain_share(rate)
     if key == "none_decided":
-        return Headline(rate.system, rate, translated("sentence_none", rows=grouped(rate.rows)))
+        return translated("sentence_none", rows=grouped(rate.rows))
     share = phrase(key, low=percent(rate.low), high=percent(rate.high), **numbers)
     words = "sentence_labels" if measure == "error_rate" else "sentence"
-    sentence = translated(words, n=grouped(rate.defined), h=grouped(rate.hallucinated), share=share)
-    return Headline(rate.system, rate, sentence)
+    return translated(words, n=grouped(rate.defined), h=grouped(rate.hallucinated), share=share)
 
 
 def worst_view(found: WorstCell) -> WorstView:

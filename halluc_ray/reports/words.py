@@ -7,6 +7,7 @@ their own language. Callers: `render`, `templating`.
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib.resources import files
 
@@ -53,6 +54,35 @@ def _arguments(values: dict[str, object]) -> Markup:
     if not values:
         return Markup()
     return Markup(' data-args="{}"').format(json.dumps(values, ensure_ascii=False, separators=(",", ":")))
+
+
+def recognised(sentence: str) -> Markup:
+    """A caveat of the report in an element that can be put into another language; any other text as it is."""
+    for key, pattern in _caveats():
+        found = pattern.fullmatch(sentence)
+        if found:
+            return translated(key, **{name: _as_phrase(text) for name, text in found.groupdict().items()})
+    return Markup("{}").format(sentence)
+
+
+def _as_phrase(text: str) -> object:
+    for key in ("caveat_one_system", "caveat_some_systems"):
+        found = _pattern(key).fullmatch(text)
+        if found:
+            return phrase(key, **found.groupdict())
+    return text
+
+
+@cache
+def _caveats() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple((key, _pattern(key)) for key in page_words() if key.startswith("caveat_"))
+
+
+@cache
+def _pattern(key: str) -> re.Pattern[str]:
+    pieces = re.split(r"\{(\w+)\}", page_words()[key][0])
+    parts = (f"(?P<{piece}>.+)" if at % 2 else re.escape(piece) for at, piece in enumerate(pieces))
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def json_text(value: object) -> Markup:

@@ -15,8 +15,8 @@ from halluc_ray.reports.shown import ShownRow, Unit
 
 _SHOWN = {"hallucinated": 4, "supported": 1, "abstained": 1, "undecided": 1, "not_applicable": 0, "failed": 1}
 _CANDIDATES = 3
-_TEXT_CHARS = 1200
-_AROUND = 400
+_TEXT_CHARS = 700
+_AROUND = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,91 +1,13 @@
 """The page in a real browser: what is read, what must not run, how wide it gets."""
 
-import json
-import random
-import shutil
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import sync_playwright
 
-from halluc_ray.reports import write_reports
-from halluc_ray.reports.render import PageContext
-from halluc_ray.storage import keys, open_store
-from halluc_ray.storage.files import list_files
-from tests.unit.reports.handmade import Handmade, Row, Verdict
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-INJECTION = "<script>window.owned=1</script><img src=x onerror='window.owned=2'>"
-ANSWERS = [
-    (
-        "en",
-        "What is the capital of Australia?",
-        "The capital of Australia is Sydney, on the coast.",
-        "Sydney",
-        "Canberra",
-    ),
-    ("zh", "澳大利亚的首都是哪座城市？", "澳大利亚的首都是悉尼，位于东南沿海。", "悉尼", "堪培拉"),
-    ("en", "Which currency does Japan use?", "Japan pays in won.", "won", "yen | Japanese yen"),
-]
-
-
-def published(folder, *, systems=3, cells=0, rows=240, seed=0):
-    """A run with long names, Chinese text and hostile ids; returns its report.json and report.html."""
-    rng = random.Random(seed)
-    names = [f"team/summariser-large-v{k}-instruct-with-a-long-name-{'x' * 20}" for k in range(systems - 1)]
-    made = []
-    for at in range(max(rows, cells)):
-        lang, prompt, response, span, against = ANSWERS[at % 3]
-        system = [*names, f"evil {INJECTION}"][at % systems]
-        outcome = rng.choices(["hallucinated", "supported", "abstained", "failed"], [1 + at % systems, 9, 2, 0.3])[0]
-        start = response.index(span)
-        verdict = Verdict(outcome, "no_alias_matched", (start, start + len(span)), against)
-        if outcome != "hallucinated":
-            verdict = Verdict(outcome, {"abstained": "refusal", "failed": "null_response"}.get(outcome))
-        lang = f"cell {at % cells:05d}" if cells else lang
-        failure = "null_response" if outcome == "failed" else None
-        id_ = f"{INJECTION}{at}" if at % 5 == 0 else f"row-{at:05d}"
-        made.append(
-            Row(
-                id_, (verdict,), system, lang, prompt, "", against, f"{response} {INJECTION}", at % 90, at % 40, failure
-            )
-        )
-    indicators = (("answer_mismatch", "answer_mismatch", {"mode": "exact"}),)
-    left_out = {"where": 1200, "where_null": 3}
-    store = open_store(str(folder / "out"))
-    run = Handmade(store, folder, made, indicators=indicators, shard_rows=500, left_out=left_out, clustered=True)
-    record = run.publish()
-    page = PageContext(spec_text=f"corpus:\n  uri: facts  # {INJECTION}\n", versions={"ray": "2.60.0"})
-    sources = {"f" * 64: list_files(str(folder / "corpus.parquet"))[0]}
-    write_reports(store, record, run_id="0123456789abcdef", sources=sources, page=page)
-    html = folder / "report.html"
-    html.write_bytes(store.read(keys.run_key("0123456789abcdef", "report.html")))
-    return json.loads(store.read(keys.run_key("0123456789abcdef", "report.json"))), html
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not Path(CHROMIUM).is_file():
-        pytest.skip("no chromium on this machine; install Debian's package chromium to look at the page")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
+from tests.e2e.pages import open_page, published
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     return published(tmp_path_factory.mktemp("small"))
-
-
-def open_page(browser, html, *, width=1280, scheme="light"):
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page.asked, page.complaints = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.goto(html.as_uri())
-    return page
 
 
 def test_texts_from_the_corpus_stay_texts(browser, small):

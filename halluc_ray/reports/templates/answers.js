@@ -2,6 +2,8 @@
 // One question and the answers to it, as elements. Knows rows; every text becomes a text node, so that no
 // text of a corpus or a model can become markup. Caller: samples.js.
 
+const MOST_OPEN = 6;
+
 const answers = {
   make(name, attributes = {}, ...children) {
     const element = document.createElement(name);
@@ -24,18 +26,20 @@ const answers = {
     const { make, word } = answers;
     const title = make("h3", {}, make("code", {}, row.id.text + (row.id.after ? "…" : "")));
     const where = make("ul", { class: "chips" }, ...row.slices.map((value, at) => answers.chip(columns[at], value)));
-    const card = make("article", { class: "question", tabindex: "-1" }, make("header", {}, title, where));
     const texts = make("dl", { class: "asked" });
     answers.entry(texts, "asked", row.prompt);
     answers.entry(texts, "reference", row.reference);
-    card.append(texts);
-    if (row.context) {
+    const shown = units.slice(0, MOST_OPEN);
+    const left = make("div", { class: "given" }, texts);
+    const right = make("div", { class: "made" }, make("div", { class: "answers" }, ...shown.map((unit) => answers.unit(unit, asked))));
+    const shape = row.units.length > 1 ? "question" : "question alone";
+    const card = make("article", { class: shape, tabindex: "-1" }, make("header", {}, title, where), left, right);
+    if (row.context && row.context.text) {
       const open = row.context.text.length < 400 ? { open: "" } : {};
-      card.append(make("details", open, make("summary", {}, word("context")), make("p", { dir: "auto" }, ...answers.cut(row.context))));
+      left.append(make("details", open, make("summary", {}, word("context")), make("p", { dir: "auto" }, ...answers.cut(row.context))));
     }
-    card.append(make("div", { class: "answers" }, ...units.map((unit) => answers.unit(unit, asked))));
-    const others = row.units.filter((unit) => !units.includes(unit));
-    if (others.length) card.append(answers.others(others, asked));
+    const others = row.units.filter((unit) => !shown.includes(unit));
+    if (others.length) right.append(answers.others(others, asked));
     return card;
   },
 
@@ -45,8 +49,8 @@ const answers = {
   },
 
   entry(list, key, text) {
-    if (!text) return;
-    list.append(answers.make("dt", {}, answers.word(key)), answers.make("dd", { dir: "auto" }, ...answers.cut(text)));
+    if (!text || !text.text) return;
+    list.append(answers.make("div", {}, answers.make("dt", {}, answers.word(key)), answers.make("dd", { dir: "auto" }, ...answers.cut(text))));
   },
 
   cut(text) {
@@ -66,7 +70,7 @@ const answers = {
   unit(unit, asked) {
     const { make, word } = answers;
     const name = make("h4", {}, unit.system, unit.draw ? make("small", {}, " ", word("draw", { n: unit.draw + 1 })) : null);
-    const box = make("section", { class: "one", "aria-label": unit.system }, name);
+    const box = make("div", { class: "one", role: "group", "aria-label": unit.system }, name);
     if (unit.answer && unit.answer.text) box.append(make("p", { class: "answer", dir: "auto" }, ...answers.marked(unit, asked)));
     else box.append(make("p", { class: "answer soft" }, word("no_answer")));
     if (unit.failure) box.append(make("p", { class: "reason" }, answers.spoken(unit.failure)));

@@ -2,23 +2,34 @@
 // The charts, drawn with Observable Plot from the rates that stand in the page. Knows rates and colours by
 // name, so that they follow the theme; every number is in a table too. Caller: page.js.
 
+const MATRIX_ROWS = 20;
+
 const charts = {
+  order: [],
+
   start() {
     if (!page.rates.length) return;
     for (const name of ["overview", "worst-chart", "every-slice"]) {
       const figure = document.getElementById(name);
       if (figure) figure.hidden = false;
     }
+    charts.order = charts.bySize();
     charts.fillChoices();
-    new ResizeObserver(() => charts.draw()).observe(document.querySelector("main"));
+    new ResizeObserver(() => charts.draw()).observe(document.getElementById("glance"));
   },
 
   draw() {
-    const width = document.querySelector("main").clientWidth;
+    const width = document.getElementById("glance").clientWidth;
     if (!page.rates.length || !width) return;
     charts.put("overview", page.indicators.map((name) => charts.overview(name, width)));
     charts.put("worst-chart", page.indicators.map((name) => charts.worst(name, width)));
     charts.put("every-slice", [charts.cells(width)]);
+  },
+
+  // Systems, the highest rate under the first indicator on top: one order for the charts of all indicators.
+  bySize() {
+    const rate = new Map(page.rates.filter((one) => !one.slice && one.indicator === page.indicators[0]).map((one) => [one.system, one.rate]));
+    return [...page.systems].sort((one, other) => (rate.get(other) ?? -1) - (rate.get(one) ?? -1));
   },
 
   put(id, drawn) {
@@ -26,9 +37,28 @@ const charts = {
     if (place) place.replaceChildren(...drawn.filter((chart) => chart !== null));
   },
 
-  short(text, length = 26) {
+  short(text, length) {
     const signs = [...text];
-    return signs.length <= length ? text : `${signs.slice(0, length - 9).join("")}…${signs.slice(-8).join("")}`;
+    const room = Math.max(8, Math.floor(length));
+    return signs.length <= room ? text : `${signs.slice(0, room - 6).join("")}…${signs.slice(-5).join("")}`;
+  },
+
+  // Labels that fit: where names are long, what all of them begin or end with is left out, then their middle.
+  labels(names, length) {
+    const distinct = [...new Set(names)];
+    if (distinct.length < 2 || distinct.every((name) => name.length <= length)) {
+      return new Map(distinct.map((name) => [name, charts.short(name, length)]));
+    }
+    const shared = (texts) => {
+      const [one, ...rest] = texts;
+      let at = 0;
+      while (at < one.length && rest.every((text) => text[at] === one[at])) at += 1;
+      return at;
+    };
+    const head = shared(distinct);
+    const tail = shared(distinct.map((name) => [...name.slice(head)].reverse().join("")));
+    const cut = (name) => `${head > 6 ? "…" : name.slice(0, head)}${name.slice(head, name.length - tail)}${tail > 6 ? "…" : name.slice(name.length - tail)}`;
+    return new Map(distinct.map((name) => [name, charts.short(cut(name), length)]));
   },
 
   top(rates) {
@@ -41,13 +71,16 @@ const charts = {
     return `${rate.label}\n${language.percent(rate.rate)}  (${interval})\n${language.words("rows")}: ${language.count(rate.rows)}`;
   },
 
-  dots(rates, { width, rows, marks = [], color = "var(--accent)", label }) {
-    const left = Math.min(220, Math.max(90, width * 0.3));
+  dots(rates, { width, rows, marks = [], top = charts.top(rates), label }) {
+    const color = "var(--accent)";
+    const left = Math.min(260, Math.max(100, width * 0.3));
+    const labels = charts.labels(rates.map((rate) => rate.label), left / 8.4);
+    const names = new Map(rates.map((rate) => [rate.key, labels.get(rate.label)]));
     const chart = Plot.plot({
       width, height: 44 + rows.length * 26, marginLeft: left, marginRight: 24, marginTop: 8, marginBottom: 32,
       style: { fontSize: "13px", background: "none", color: "var(--ink)", fontFamily: "inherit" },
-      x: { domain: [0, charts.top(rates)], tickFormat: (share) => `${+(100 * share).toFixed(1)} %`, ticks: Math.max(3, Math.min(8, (width - left) / 80)), grid: true, label: null },
-      y: { domain: rows, label: null, tickFormat: (key) => charts.short(charts.names.get(key) || key, left / 7.4), tickSize: 0 },
+      x: { domain: [0, top], tickFormat: (share) => `${+(100 * share).toFixed(1)} %`, ticks: Math.max(3, Math.min(8, (width - left) / 80)), grid: true, label: null },
+      y: { domain: rows, label: null, tickFormat: (key) => names.get(key), tickSize: 0 },
       marks: [
         Plot.gridX({ stroke: "var(--grid)", strokeOpacity: 1 }),
         ...marks,
@@ -56,16 +89,7 @@ const charts = {
         Plot.tip(rates, Plot.pointerY({ x: "rate", y: "key", title: charts.told, fill: "var(--card)", stroke: "var(--line)" })),
       ],
     });
-    chart.setAttribute("role", "img");
-    chart.setAttribute("aria-label", label);
-    return chart;
-  },
-
-  names: new Map(),
-
-  keyed(rate, key, label) {
-    charts.names.set(key, label);
-    return { ...rate, key, label };
+    return charts.named(chart, label);
   },
 
   figure(name, chart) {
@@ -76,12 +100,14 @@ const charts = {
   overview(indicator, width) {
     const rates = page.rates
       .filter((rate) => rate.indicator === indicator && !rate.slice && rate.rate !== null)
-      .map((rate) => charts.keyed(rate, `system ${rate.system}`, rate.system));
+      .map((rate) => ({ ...rate, key: rate.system, label: rate.system }));
+    rates.sort((one, other) => charts.order.indexOf(one.system) - charts.order.indexOf(other.system));
     if (!rates.length || page.systems.length * page.indicators.length < 2) return null;
-    const columns = page.indicators.length > 1 && width > 760 ? 2 : 1;
+    const columns = Math.max(1, Math.min(page.indicators.length, page.indicators.length > 4 ? 3 : 2, Math.floor(width / 320)));
     const panel = Math.floor((width - (columns - 1) * 28) / columns);
     const label = `${indicator}: ${language.words("chart_rates")}`;
-    return charts.figure(indicator, charts.dots(rates, { width: panel, rows: rates.map((rate) => rate.key), label }));
+    const top = charts.top(page.rates.filter((rate) => !rate.slice && rate.rate !== null));
+    return charts.figure(indicator, charts.dots(rates, { width: panel, rows: rates.map((rate) => rate.key), top, label }));
   },
 
   cellName(rate) {
@@ -94,7 +120,7 @@ const charts = {
       .filter((rate) => rate.indicator === indicator)
       .map((rate, at) => {
         const name = charts.cellName(rate) + (page.systems.length > 1 ? ` · ${rate.system}` : "");
-        return charts.keyed(rate, `worst ${at} ${indicator}`, name);
+        return { ...rate, key: at, label: name };
       });
     if (!rates.length) return null;
     const whole = Plot.tickX(rates, { x: "whole", y: "key", stroke: "var(--ink)", strokeWidth: 2, inset: 4 });
@@ -128,27 +154,52 @@ const charts = {
   },
 
   single(found, width, label) {
-    const rates = found.map((rate) => charts.keyed(rate, `cell ${charts.cellName(rate)}`, charts.cellName(rate)));
+    const rates = found.map((rate, at) => ({ ...rate, key: at, label: charts.cellName(rate) }));
     return charts.dots(rates, { width, rows: rates.map((rate) => rate.key), label });
   },
 
   matrix(found, width, label) {
-    const rates = found.map((rate) => ({ ...rate, key: charts.cellName(rate), label: `${charts.cellName(rate)}\n${rate.system}` }));
-    const systems = page.systems.filter((system) => rates.some((rate) => rate.system === system));
-    const left = Math.min(220, Math.max(90, width * 0.25));
+    const cells = new Map();
+    for (const rate of found) cells.set(charts.cellName(rate), true);
+    const shown = [...cells.keys()].slice(0, MATRIX_ROWS);
+    const rates = found
+      .map((rate) => ({ ...rate, key: charts.cellName(rate), label: `${charts.cellName(rate)} · ${rate.system}` }))
+      .filter((rate) => shown.includes(rate.key));
+    const systems = charts.order.filter((system) => rates.some((rate) => rate.system === system));
+    const left = Math.min(240, Math.max(80, width * 0.22));
     const room = (width - left) / systems.length;
-    const ink = (rate) => (rate.rate > 0.45 * charts.top(rates) ? "var(--on-heat)" : "var(--ink)");
+    const turned = room < 110;
+    const across = charts.labels(systems, turned ? Math.min(22, width / 28) : room / 8);
+    const down = charts.labels(shown, left / 8);
+    const top = charts.top(rates);
     const chart = Plot.plot({
-      width, marginLeft: left, marginTop: 8, marginBottom: room < 90 ? 110 : 40, height: 150 + new Set(rates.map((rate) => rate.key)).size * 28,
+      width, marginLeft: left, marginRight: turned ? 60 : 8, marginTop: turned ? 120 : 30, marginBottom: 6,
+      height: (turned ? 126 : 36) + shown.length * 30,
       style: { fontSize: "12px", background: "none", color: "var(--ink)", fontFamily: "inherit" },
-      x: { domain: systems, label: null, tickSize: 0, tickRotate: room < 90 ? -40 : 0, tickFormat: (name) => charts.short(name, room < 90 ? 20 : room / 7) },
-      y: { domain: [...new Set(rates.map((rate) => rate.key))], label: null, tickSize: 0, tickFormat: (name) => charts.short(name, left / 7.2) },
+      x: { domain: systems, axis: "top", label: null, tickSize: 0, tickRotate: turned ? -40 : 0, tickFormat: (name) => across.get(name) },
+      y: { domain: shown, label: null, tickSize: 0, tickFormat: (name) => down.get(name) },
       marks: [
-        Plot.cell(rates, { x: "system", y: "key", fill: "var(--heat)", fillOpacity: (rate) => rate.rate / charts.top(rates), stroke: "var(--line)", inset: 1, rx: 3 }),
-        ...(room > 34 ? [Plot.text(rates, { x: "system", y: "key", text: (rate) => (100 * rate.rate).toFixed(room > 60 ? 1 : 0), fill: ink })] : []),
+        Plot.cell(rates, { x: "system", y: "key", fill: "var(--heat)", fillOpacity: (rate) => rate.rate / top, stroke: "var(--line)", inset: 1, rx: 3 }),
+        ...(room > 26 ? charts.numbers(rates, room, top) : []),
         Plot.tip(rates, Plot.pointer({ x: "system", y: "key", title: charts.told, fill: "var(--card)", stroke: "var(--line)" })),
       ],
     });
+    return charts.named(chart, label);
+  },
+
+  // Numbers in two inks, so that each can be read on its own shade.
+  numbers(rates, room, top) {
+    const text = (rate) => (100 * rate.rate).toFixed(room > 60 ? 1 : 0);
+    const dark = (rate) => rate.rate / top > 0.6;
+    return [
+      Plot.text(rates.filter((rate) => !dark(rate)), { x: "system", y: "key", text, fill: "var(--ink)" }),
+      Plot.text(rates.filter(dark), { x: "system", y: "key", text, fill: "var(--on-heat)" }),
+    ];
+  },
+
+  // One image with one name: the names that Plot gives to its marks say nothing to a listener.
+  named(chart, label) {
+    for (const mark of chart.querySelectorAll("[aria-label]")) mark.removeAttribute("aria-label");
     chart.setAttribute("role", "img");
     chart.setAttribute("aria-label", label);
     return chart;

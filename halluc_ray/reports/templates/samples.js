@@ -2,7 +2,7 @@
 // The reader's way through the samples: filters, pages, keys, the address. Knows the form and the list on
 // the page; what matches is decided by choice.js, what a card shows by answers.js. Caller: page.js.
 
-const PER_PAGE = 12;
+const PER_PAGE = { few: 5, many: 10 };
 
 const samples = {
   data: null,
@@ -11,6 +11,7 @@ const samples = {
 
   start(data) {
     samples.data = data;
+    samples.perPage = data.rows.some((row) => row.units.length > 2) ? PER_PAGE.few : PER_PAGE.many;
     samples.form = document.getElementById("filters");
     samples.list = document.getElementById("questions");
     samples.addChoices("system", data.systems, "system");
@@ -29,6 +30,8 @@ const samples = {
     window.addEventListener("hashchange", samples.follow);
     document.getElementById("explorer").hidden = false;
     samples.follow();
+    const place = document.getElementById(decodeURIComponent(location.hash.slice(1).split("?")[0]));
+    if (place) place.scrollIntoView();
   },
 
   addChoices(name, values, key) {
@@ -88,11 +91,11 @@ const samples = {
 
   show() {
     samples.found = choice.apply(samples.data, samples.asked);
-    const pages = Math.max(1, Math.ceil(samples.found.length / PER_PAGE));
+    const pages = Math.max(1, Math.ceil(samples.found.length / samples.perPage));
     samples.asked.page = Math.min(samples.asked.page, pages);
     samples.toForm();
-    const first = (samples.asked.page - 1) * PER_PAGE;
-    const cards = samples.found.slice(first, first + PER_PAGE).map((entry) => answers.card(entry, samples.data.slices, samples.asked));
+    const first = (samples.asked.page - 1) * samples.perPage;
+    const cards = samples.found.slice(first, first + samples.perPage).map((entry) => answers.card(entry, samples.data.slices, samples.asked));
     samples.list.replaceChildren(...cards);
     const units = samples.found.reduce((sum, entry) => sum + entry.units.length, 0);
     const matches = document.getElementById("matches");
@@ -117,7 +120,7 @@ const samples = {
     const cards = samples.cards();
     const now = cards.findIndex((card) => card.contains(document.activeElement));
     const to = now + by;
-    const pages = Math.ceil(samples.found.length / PER_PAGE);
+    const pages = Math.ceil(samples.found.length / samples.perPage);
     if (now >= 0 && to >= cards.length && samples.asked.page < pages) return samples.turn(1);
     if (now >= 0 && to < 0 && samples.asked.page > 1) return samples.turn(-1);
     return samples.focus(Math.max(0, Math.min(to, cards.length - 1)));
