@@ -96,14 +96,15 @@ class Encoder:
             UnusableRow: a row's logits are not finite.
             OutOfMemory: retryable with a smaller budget.
         """
-        ids_BT, mask_BT = pad([row.tokens for row in batch], value=self._padding(batch), side=self._side)
+        padding = self._padding(batch)
+        ids_BT, mask_BT = pad([row.tokens for row in batch], value=padding, side=self._side)
         inputs = {"input_ids": ids_BT, "attention_mask": mask_BT}
         if self._has_segments and any(row.segments for row in batch):
             segments = [row.segments or (0,) * len(row.tokens) for row in batch]
             inputs["token_type_ids"] = pad(segments, value=0, side=self._side)[0]
         with device_faults(*ids_BT.shape), torch.inference_mode():
             moved = {name: tensor.to(self._device) for name, tensor in inputs.items()}
-            logits_BC = self._network(**moved).logits.double().cpu()
+            logits_BC = self._logits(moved, padding).double().cpu()
         if not bool(logits_BC.isfinite().all()):
             raise prompts.UnusableRow("non_finite_logits", f"the classifier's logits overflow in {self._network.dtype}")
         best = logits_BC.softmax(-1).max(-1)
@@ -133,9 +134,17 @@ class Encoder:
         if self._pad_token is not None:
             return int(self._pad_token)
         last = {row.tokens[-1] for row in batch}
-        chosen = next(token for token in count() if token not in last)
-        self._network.config.get_text_config().pad_token_id = chosen
-        return chosen
+        return next(token for token in count() if token not in last)
+
+    def _logits(self, inputs: Mapping[str, torch.Tensor], padding: int) -> torch.Tensor:
+        """Logits under a padding id that the network's config holds for this pass alone: others borrow the network."""
+        config = self._network.config.get_text_config()
+        config.pad_token_id = padding
+        try:
+            logits_BC: torch.Tensor = self._network(**inputs).logits
+        finally:
+            config.pad_token_id = self._pad_token
+        return logits_BC
 
 
 def _pools_the_last_place(network: Any) -> bool:

@@ -104,7 +104,7 @@ def longest_input(network: Any, tokenizer: Any) -> int:
     """
     config = network.config
     names = ("max_position_embeddings", "n_positions", "max_encoder_position_embeddings")
-    positions = next((found for name in names if (found := getattr(config, name, None))), None)
+    positions = next((found for name in names if (found := getattr(config, name, None)) and found > 0), None)
     if getattr(config, "relative_attention_num_buckets", None) and not getattr(config, names[0], None):
         return _UNBOUNDED_TOKENS
     limits = [_UNBOUNDED_TOKENS, int(tokenizer.model_max_length)]

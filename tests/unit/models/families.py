@@ -118,3 +118,72 @@ def save_seq2seq(folder: Path, family: str) -> Path:
         network.generation_config.bad_words_ids = [[PAD]]
     save_network(folder, network, seed=12 if family == "marian" else 11)
     return folder
+
+
+_HEAD = {"num_labels": 3, "id2label": {0: "no", 1: "maybe", 2: "yes"}, "label2id": {"no": 0, "maybe": 1, "yes": 2}}
+_GPT2 = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}
+
+CLASSIFIERS: dict[str, Callable[[], Any]] = {
+    "bert": lambda: transformers.BertForSequenceClassification(
+        transformers.BertConfig(max_position_embeddings=64, **SMALL, **TOKENS, **_HEAD)
+    ),
+    "roberta": lambda: transformers.RobertaForSequenceClassification(
+        transformers.RobertaConfig(max_position_embeddings=66, **SMALL, **TOKENS, **_HEAD)
+    ),
+    "distilbert": lambda: transformers.DistilBertForSequenceClassification(
+        transformers.DistilBertConfig(
+            dim=16, hidden_dim=32, n_layers=2, n_heads=2, max_position_embeddings=64, **TOKENS, **_HEAD
+        )
+    ),
+    "deberta-v2": lambda: transformers.DebertaV2ForSequenceClassification(
+        transformers.DebertaV2Config(
+            max_position_embeddings=64, relative_attention=True, position_buckets=8, pos_att_type=["p2c", "c2p"],
+            norm_rel_ebd="layer_norm", share_att_key=True, type_vocab_size=0, position_biased_input=False,
+            **SMALL, **TOKENS, **_HEAD,
+        )
+    ),
+    "modernbert": lambda: transformers.ModernBertForSequenceClassification(
+        transformers.ModernBertConfig(
+            max_position_embeddings=64, local_attention=8, global_attn_every_n_layers=2, cls_token_id=BOS,
+            sep_token_id=EOS, **SMALL, **TOKENS, **_HEAD,
+        )
+    ),
+    "bart": lambda: transformers.BartForSequenceClassification(
+        transformers.BartConfig(decoder_start_token_id=EOS, **_BART, **_HEAD)
+    ),
+    "xlnet": lambda: transformers.XLNetForSequenceClassification(
+        transformers.XLNetConfig(d_model=16, n_layer=2, n_head=2, d_inner=32, **TOKENS, **_HEAD)
+    ),
+    "gpt2": lambda: transformers.GPT2ForSequenceClassification(
+        transformers.GPT2Config(**_GPT2, **(TOKENS | {"pad_token_id": None}), **_HEAD)
+    ),
+    "llama": lambda: transformers.LlamaForSequenceClassification(
+        transformers.LlamaConfig(num_key_value_heads=1, **SMALL, **TOKENS, **_HEAD)
+    ),
+    "qwen2": lambda: transformers.Qwen2ForSequenceClassification(
+        transformers.Qwen2Config(num_key_value_heads=1, **SMALL, **(TOKENS | {"pad_token_id": None}), **_HEAD)
+    ),
+}  # fmt: skip
+_DECODERS = ("gpt2", "llama", "qwen2")
+
+
+def save_classifier(folder: Path, family: str) -> Path:
+    """A classifier of three classes; encoders put a text between special tokens, decoders none or one before it."""
+    if family == "xlnet":
+        save_letters(folder, single="$A:0 </s>:0 <s>:2", pair="$A:0 </s>:0 $B:1 </s>:1 <s>:2", segments=True)
+    elif family in _DECODERS:
+        begins = "<s> " if family == "llama" else ""
+        save_letters(folder, single=f"{begins}$A", pair=f"{begins}$A $B", pad=family != "gpt2")
+    else:
+        middle = "</s>:0 </s>:0" if family in ("roberta", "bart") else "</s>:0"
+        second = "0" if family in ("roberta", "bart") else "1"
+        pair = f"<s>:0 $A:0 {middle} $B:{second} </s>:{second}"
+        save_letters(folder, single="<s> $A </s>", pair=pair, segments=family == "bert")
+    network = CLASSIFIERS[family]()
+    generator = torch.Generator().manual_seed(4 if family == "bart" else 3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(std=0.8, generator=generator)
+    network.save_pretrained(folder)
+    return folder

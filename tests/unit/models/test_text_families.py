@@ -1,5 +1,6 @@
 """Every family that writes text, against one row at a time on transformers' generate, without padding."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-from halluc_ray.config import CausalSystem, Seq2SeqSystem
+from halluc_ray.config import CausalSystem, Engine, Seq2SeqSystem
+from halluc_ray.models import numerics
 from halluc_ray.models.batches import plan_batches
 from halluc_ray.models.execution import generate
 from halluc_ray.models.loading import load_model
-from halluc_ray.models.numerics import auto_token_budget
 from halluc_ray.records import Sample
 
 from . import families
@@ -57,11 +58,11 @@ def plainly(folder: Path, kind: str, dtype: str) -> list[Answer]:
 
 def load(folder: Path, kind: str, dtype: str) -> Any:
     section = CausalSystem if kind == "causal-lm" else Seq2SeqSystem
-    system = section(
-        kind=kind, name="m", checkpoint=str(folder), template="{prompt}", decoding={"max_new_tokens": NEW_TOKENS}
-    )
-    numerics = {"device": "cpu", "dtype": dtype, "attention": "sdpa"}
-    return load_model(system, folder=folder, numerics=numerics, labels={}, threads=1)
+    decoding = {"max_new_tokens": NEW_TOKENS}
+    system = section(kind=kind, name="m", checkpoint=str(folder), dtype=dtype, template="{prompt}", decoding=decoding)
+    config = json.loads((folder / "config.json").read_text())
+    planned = numerics.resolve(system, engine=Engine(), device="cpu", config=config, num_parameters=10_000)
+    return load_model(system, folder=folder, numerics=planned, labels={}, threads=1)
 
 
 def recorded(model: Any, kind: str) -> list[list[Answer]]:
@@ -84,7 +85,7 @@ def batched(model: Any, kind: str, rows_per_batch: int | str) -> list[Answer]:
     """Every row, in batches of so many in the given order, or as the planner cuts them."""
     encoded = model.encode(SAMPLES)
     if rows_per_batch == "auto":
-        budget = auto_token_budget(kind, device_kind="cpu", num_parameters=10_000)
+        budget = numerics.auto_token_budget(kind, device_kind="cpu", num_parameters=10_000)
         plan = plan_batches([model.cost(row) for row in encoded], token_budget=budget)
     else:
         plan = [list(range(len(encoded)))[at : at + rows_per_batch] for at in range(0, len(encoded), rows_per_batch)]
