@@ -89,11 +89,20 @@ class IndicatorSpec(BaseModel):
 
 
 class Summary(Section):
-    """A mean of a numeric corpus column, by system and slice."""
+    """A mean by system and slice: of a numeric corpus column, or of an indicator's scores."""
 
     name: Name
-    column: str
+    column: str | None = Field(default=None, description="Numeric corpus column.")
+    score: Name | None = Field(
+        default=None, description="Name of an indicator; its mean score, over the units that it scores."
+    )
     where: str | None = None
+
+    @model_validator(mode="after")
+    def _one_thing_is_averaged(self) -> Summary:
+        if (self.column is None) == (self.score is None):
+            raise ValueError("set one of `column` (a numeric corpus column) and `score` (an indicator's name)")
+        return self
 
 
 class Engine(Section):
@@ -160,6 +169,15 @@ class RunSpec(Section):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{section}: two are called {twice[0]!r}; give each its own `name`")
+        return self
+
+    @model_validator(mode="after")
+    def _summaries_name_indicators(self) -> RunSpec:
+        names = [indicator.name for indicator in self.indicators]
+        for k, summary in enumerate(self.summaries):
+            if summary.score is not None and summary.score not in names:
+                there = ", ".join(names)
+                raise ValueError(f"summaries[{k}].score: no indicator is called {summary.score!r}; there is {there}")
         return self
 
     @model_validator(mode="after")

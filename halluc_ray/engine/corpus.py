@@ -95,7 +95,8 @@ def column_uses(
         for column in entry:
             yield ColumnUse(f"slices[{k}]", column, "cell")
     for k, summary in enumerate(spec.summaries):
-        yield ColumnUse(f"summaries[{k}].column", summary.column, "number")
+        if summary.column is not None:
+            yield ColumnUse(f"summaries[{k}].column", summary.column, "number")
     for k, system in enumerate(spec.systems):
         if system.kind == "recorded" and system.name_from:
             yield ColumnUse(f"systems[{k}].name_from", system.name_from, "name")

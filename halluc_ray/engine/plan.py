@@ -205,7 +205,12 @@ def _record(
         ),
         slices=spec.slice_columns(),
         summaries=tuple(
-            SummaryRecord(name=s.name, column=s.column, where=parse_condition(s.where).text if s.where else None)
+            SummaryRecord(
+                name=s.name,
+                column=s.column,
+                score=s.score,
+                where=parse_condition(s.where).text if s.where else None,
+            )
             for s in spec.summaries
         ),
         shard_sets=tuple(

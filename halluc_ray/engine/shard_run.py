@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from halluc_ray.config import Summary
 from halluc_ray.config.expression import parse_condition
 from halluc_ray.engine import counting
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
@@ -109,7 +110,8 @@ class ShardRunner:
             raw |= {column for entry in spec.slice_columns() for column in entry}
             raw |= {spec.corpus.cluster} if spec.corpus.cluster else set()
             for summary, where in zip(spec.summaries, self._summary_conditions, strict=True):
-                raw |= {summary.column, *(where.columns if where else ())}
+                raw |= {summary.column} if summary.column is not None else set()
+                raw |= set(where.columns if where else ())
         mapped = spec.corpus.columns.mapped()
         return raw | {mapped[role] for role in roles if role in mapped}
 
@@ -213,10 +215,17 @@ class ShardRunner:
             if where:
                 mask = holds(where, rows.table).fill_null(False)
                 chosen = units.per_unit(mask).to_numpy(zero_copy_only=False)
-            values = units.column(RAW + summary.column)
+            values = self._averaged(summary, units, scores)
             for cells in (everything, *slices):
                 counting.count_summary(builder, cells, values, chosen, item=item)
         return builder.build()
+
+    def _averaged(self, summary: Summary, units: Units, scores: Sequence[pa.Table]) -> pa.Array:
+        """One number per unit, null where there is none."""
+        if summary.column is not None:
+            return units.column(RAW + summary.column)
+        names = [indicator.name for indicator in self._context.spec.indicators]
+        return scores[names.index(summary.score or "")].column("score").combine_chunks()
 
     def _clusters(self, units: Units, column: str) -> pa.Array:
         texts = to_texts(units.column(RAW + column)).values

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from halluc_ray.config import RunSpec, digest
+from halluc_ray.config import RunSpec, Summary, digest
 from halluc_ray.config.expression import parse_condition
 from halluc_ray.engine.context import SystemPlan
 from halluc_ray.engine.units import RAW
@@ -69,6 +69,13 @@ def _score(wired: WiredIndicator, generate: Stage, resolved: ResolvedSystem, spe
     return stage(StageKind.SCORE, covers)
 
 
+def _summary(summary: Summary, indicators: Sequence[WiredIndicator]) -> list[Any]:
+    """The column, or the position of the indicator whose scores are averaged; and over which rows."""
+    names = [wired.name for wired in indicators]
+    averaged = summary.column if summary.score is None else {"indicator": names.index(summary.score)}
+    return [averaged, parse_condition(summary.where).text if summary.where else None]
+
+
 def _count(generate: Stage, scores: Sequence[Stage], indicators: Sequence[WiredIndicator], spec: RunSpec) -> Stage:
     covers: dict[str, Any] = {
         "semantics_version": COUNT_VERSION,
@@ -78,7 +85,7 @@ def _count(generate: Stage, scores: Sequence[Stage], indicators: Sequence[WiredI
     if spec.slices:
         covers["slices"] = [list(entry) for entry in spec.slice_columns()]
     if spec.summaries:
-        covers["summaries"] = [[s.column, parse_condition(s.where).text if s.where else None] for s in spec.summaries]
+        covers["summaries"] = [_summary(entry, indicators) for entry in spec.summaries]
     if spec.corpus.cluster:
         covers["cluster"] = spec.corpus.cluster
     elif generate.covers["settings"].get("decoding", {}).get("samples", 1) > 1:

@@ -75,10 +75,11 @@ class SystemRecord(_Record):
 
 
 class SummaryRecord(_Record):
-    """A mean of a corpus column."""
+    """A mean of a corpus column, or of the scores of the indicator that `score` names."""
 
     name: str
-    column: str
+    column: str | None
+    score: str | None = None
     where: str | None
 
 

@@ -102,6 +102,8 @@ def test_bad_overrides(override, named):
         ("name: hhem", "name: answer_mismatch", "two are called 'answer_mismatch'"),
         ("lang = 'en'", "lang = ", 'corpus.where: "lang = " does not parse'.replace('"', "'")),
         ("where: is_valid", "where: f(x)", "summaries[0].where: `F(x)`: not allowed"),
+        ("column: word_count,", "", "summaries[0] (line 12): set one of `column`"),
+        ("column: word_count", "score: hhemm", "summaries[0].score: no indicator is called 'hhemm'"),
         ("systems:", "engine: {actors: some}\nsystems:", 'engine.actors (line 5): "some" must be a valid int'),
         ("systems:", "systems: []\nmodels:", "systems (line 5): must not be empty"),
         ("slices:", "slice:", "slice (line 11): unknown key; did you mean 'slices'?"),

@@ -68,6 +68,9 @@ def test_clusters_and_slices_of_every_type_go_through(tmp_path, clusters):
         assert sum(rate["rows"] for rate in report["rates"] if set(rate["slice"]) == columns) == whole["rows"] == 30
 
 
+ANSWERS_NAMED_MAIN = {"kind": "answer_mismatch", "name": "main"}
+
+
 def test_a_shard_by_hand(tmp_path):
     corpus = write(tmp_path / "c" / "one.parquet", answers(range(40)))
     changes = {"slices": ["topic"], "summaries": [{"name": "w", "column": "words", "where": "words >= 1"}]}
@@ -83,6 +86,32 @@ def test_a_shard_by_hand(tmp_path):
         assert found == {name: wanted[str(rate["slice"]), name] for name in found}
     whole = next(mean for mean in report["summaries"] if not mean["slice"])
     assert (whole["rows"], whole["mean"]) == (36, sum(k / 4 for k in range(4, 40)) / 36)
+
+
+def test_the_mean_of_an_indicators_scores(tmp_path):
+    """Each score is 0 or 1, so that its mean is the rate, cell by cell; what has no score is skipped."""
+    corpus = write(tmp_path / "c" / "one.parquet", answers(range(40)))
+    summaries = [
+        {"name": "words", "column": "words"},
+        {"name": "wrong", "score": "main"},
+        {"name": "wrong of many", "score": "main", "where": "words >= 5"},
+    ]
+    changes = {
+        "indicators": [{"kind": "recorded_score", "column": "words", "below": 2}, ANSWERS_NAMED_MAIN],
+        "slices": ["topic"],
+        "summaries": summaries,
+    }
+    report = report_of(begin(spec_of(corpus, tmp_path / "out", **changes)))
+    means = {(mean["name"], str(mean["slice"])): mean for mean in report["summaries"]}
+    rates = [rate for rate in report["rates"] if rate["indicator"] == "main"]
+    assert len(rates) == 4
+    for rate in rates:
+        mean = means["wrong", str(rate["slice"])]
+        defined = rate["hallucinated"] + rate["supported"]
+        assert (mean["mean"], mean["rows"], mean["skipped"]) == (rate["rate"], defined, rate["rows"] - defined)
+    wrong = [k % 5 == 0 for k in range(20, 40) if k % 11 and k % 7]
+    assert means["wrong of many", "{}"]["mean"] == sum(wrong) / len(wrong)
+    assert "summary:wrong=score(main)|" in report["signature"]
 
 
 @pytest.mark.parametrize("shard_rows", [1, 3, 7, 100])

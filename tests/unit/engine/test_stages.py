@@ -99,6 +99,7 @@ CHANGES = [
     ("summaries.0.where", "(words>1) and topic='a'", [NOTHING] * 3),
     ("summaries.0.where", "words > 2", [COUNT] * 3),
     ("summaries.0.column", "score", [COUNT] * 3),
+    ("summaries.1", {"name": "s", "score": "answer_mismatch"}, [COUNT] * 3),
     ("slices.1", ["topic", "source"], [COUNT] * 3),
     ("corpus.cluster", "other_source", [COUNT] * 3),
     ("indicators.1.below", 0.25, [COUNT] * 3),
