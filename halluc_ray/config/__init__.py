@@ -3,7 +3,7 @@
 from halluc_ray.config.digest import canonical_json, digest
 from halluc_ray.config.expression import Condition, parse_condition
 from halluc_ray.config.load import load_spec, spec_digest, spec_from
-from halluc_ray.config.prompting import Decoding, Reasoning, Shot, ShotFile
+from halluc_ray.config.prompting import Decoding, Reasoning, Shot, ShotChoice
 from halluc_ray.config.spec import Columns, Corpus, Engine, IndicatorSpec, RunSpec, Store, Summary
 from halluc_ray.config.systems import (
     CausalSystem,
@@ -41,7 +41,7 @@ __all__ = [
     "RunSpec",
     "Seq2SeqSystem",
     "Shot",
-    "ShotFile",
+    "ShotChoice",
     "Store",
     "Summary",
     "System",

@@ -146,6 +146,8 @@ def _section(loc: Path, schema: Mapping[str, Any]) -> Mapping[str, Any]:
             here = here.get("items", {})
         elif part in tags:
             here = {"$ref": tags[part]}
+        elif part in schema.get("$defs", {}):  # the branch of a union, by the name of its section
+            here = schema["$defs"][part]
         else:
             here = here.get("properties", {}).get(part, {})
     return _resolved(here, schema)

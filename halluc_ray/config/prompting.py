@@ -5,9 +5,10 @@ Knows their shape; fills no template and reads no file. Called by `systems`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from halluc_ray.config.section import Section, Share
 
@@ -42,14 +43,23 @@ class Shot(Section):
     answer: str
 
 
-class ShotFile(Section):
-    """Worked examples from a file."""
+class ShotChoice(Section):
+    """Worked examples to choose from."""
 
-    file: str = Field(min_length=1, description="JSON Lines (a path or s3:// URI): placeholders and `answer`.")
+    file: str | None = Field(
+        default=None, min_length=1, description="JSON Lines (a path or s3:// URI): placeholders and `answer`."
+    )
+    pool: tuple[Shot, ...] = Field(default=(), description="The examples themselves, in place of a file.")
     count: int = Field(default=5, gt=0, description="How many of them each prompt shows.")
     seed: int | None = Field(
-        default=None, description="Chooses them, the same for every row; default: the first of the file."
+        default=None, description="Chooses them, the same for every row; default: the first, as they stand."
     )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ShotChoice:
+        if (self.file is None) == (not self.pool):
+            raise ValueError("set one of `file` (JSON Lines) and `pool` (a list of shots)")
+        return self
 
 
 class Reasoning(Section):
@@ -62,4 +72,10 @@ class Reasoning(Section):
     )
 
 
-Shots = tuple[Shot, ...] | ShotFile
+def _written_as(value: Any) -> str:
+    return "ShotChoice" if isinstance(value, Mapping | ShotChoice) else "list"
+
+
+Shots = Annotated[
+    Annotated[tuple[Shot, ...], Tag("list")] | Annotated[ShotChoice, Tag("ShotChoice")], Discriminator(_written_as)
+]

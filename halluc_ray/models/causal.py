@@ -47,8 +47,13 @@ class CausalLM:
         self._network = network
         self._device = device
         self._limit = self._input_limit()
+        self._renderer.check_room(self._limit)
         self._generation = TextGeneration(
-            system.decoding, network=self._network, tokenizer=self._tokenizer, device=device
+            system.decoding,
+            network=self._network,
+            tokenizer=self._tokenizer,
+            device=device,
+            reasoning=system.reasoning,
         )
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:

@@ -1,46 +1,76 @@
 """From a sample to what a prompted model is told: turns of a chat, or one text.
 
 Shots come first, then the row; the system turn before all. Knows no tokens and no chat template.
-Callers: `rendering`, `endpoint`.
+Callers: wiring, which has the shots checked before a run; `rendering`, `endpoint`, the preview.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import chain
 
 from halluc_ray.config import PromptedSystem, Shot
+from halluc_ray.errors import SpecError
 from halluc_ray.models import prompts
+from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.records import Sample, Turn
 
+SPEAKERS = frozenset({"system", "user", "assistant", "tool"})
+_LAST_SPEAKERS = frozenset({"user", "tool"})
 _BETWEEN_SHOTS = "\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenShot:
+    """A worked example in words: the filled template, and what should be said to it."""
+
+    question: str
+    answer: str
+
+    def as_text(self) -> str:
+        """Both in a line, with a space between where neither brings white space of its own."""
+        apart = self.question[-1:].isspace() or self.answer[:1].isspace()
+        return f"{self.question}{'' if apart else ' '}{self.answer}"
 
 
 class Prompter:
     """Writes the prompts of one system."""
 
     def __init__(self, system: PromptedSystem) -> None:
-        """Parse the template of a settled system: its template is a text, its shots a list.
+        """Parse the template of a settled system: its template is a text, its shots are read.
 
         Raises:
-            SpecError: the template is malformed.
+            SpecError: the template is malformed, or a shot does not fill it.
         """
+        where = f"systems[{system.name}]"
         self._system_turn = () if system.system is None else (Turn("system", system.system),)
-        where = f"systems.{system.name}.template"
-        self._template = prompts.parse(system.template or prompts.PROMPT, where=where)
+        self._template = prompts.parse(system.template or prompts.PROMPT, where=f"{where}.template")
         self._reads_messages = system.template == prompts.MESSAGES
-        self._shots: tuple[Shot, ...] = system.shots if isinstance(system.shots, tuple) else ()
+        shots = system.shots
+        pool, self._num_shots = (shots, len(shots)) if isinstance(shots, tuple) else (shots.pool, shots.count)
+        self._pool = [self._written(shot, f"{where}.shots[{k}]") for k, shot in enumerate(pool)]
+
+    def nothing_said(self) -> Sample:
+        """A row whose every text is a question mark: what is left of its prompt is the system's own."""
+        return Sample(0, "?", dict.fromkeys(self._template.names, "?"), turns=(Turn("user", "?"),))
 
     def turns(self, sample: Sample) -> tuple[Turn, ...]:
-        """The chat up to the turn that the model is to write.
+        """The chat up to the turn that the model is to write; a conversation's own system turn is the only one.
 
         Raises:
-            UnusableRow: the sample lacks what the template reads.
+            UnusableRow: the sample lacks what the template reads, or its conversation does not end
+                with a question.
         """
-        own = sample.turns if self._reads_messages else (Turn("user", self._filled(_fields(sample))),)
-        if own and own[0].role == "system":
-            return (*own[:1], *self._shot_turns(), *own[1:])
-        return (*self._system_turn, *self._shot_turns(), *own)
+        if self._reads_messages:
+            own = _checked(sample.turns)
+        else:
+            own = (Turn("user", prompts.fill(self._template, _fields(sample))),)
+        pairs = ((Turn("user", s.question), Turn("assistant", s.answer)) for s in self._shots_before(own[-1].content))
+        shown = chain.from_iterable(pairs)
+        if own[0].role == "system":
+            return (own[0], *shown, *own[1:])
+        return (*self._system_turn, *shown, *own)
 
     def text(self, sample: Sample) -> str:
         """The same as one text, for a model without turns: shots, an empty line apart, then the row.
@@ -48,16 +78,35 @@ class Prompter:
         Raises:
             UnusableRow: the sample lacks what the template reads.
         """
-        shots = [self._filled(shot.fields) + shot.answer for shot in self._shots]
-        return _BETWEEN_SHOTS.join([*shots, self._filled(_fields(sample))])
+        own = prompts.fill(self._template, _fields(sample))
+        return _BETWEEN_SHOTS.join([*(shot.as_text() for shot in self._shots_before(own)), own])
 
-    def _shot_turns(self) -> tuple[Turn, ...]:
-        pairs = ((Turn("user", self._filled(s.fields)), Turn("assistant", s.answer)) for s in self._shots)
-        return tuple(chain.from_iterable(pairs))
+    def _shots_before(self, question: str) -> list[WrittenShot]:
+        """The first of the pool, without one that asks what the row asks: it would give the answer away."""
+        asked = question.strip()
+        return [shot for shot in self._pool if shot.question.strip() != asked][: self._num_shots]
 
-    def _filled(self, fields: Mapping[str, str]) -> str:
-        return prompts.fill(self._template, fields)
+    def _written(self, shot: Shot, where: str) -> WrittenShot:
+        template = prompts.parse(prompts.PROMPT) if self._reads_messages else self._template
+        missing = sorted(template.names - shot.fields.keys())
+        if missing:
+            raise SpecError(
+                f"{where}.fields has {', '.join(sorted(shot.fields))} and lacks {', '.join(missing)}, which the "
+                "template reads; add it"
+            )
+        return WrittenShot(prompts.fill(template, shot.fields), shot.answer)
 
 
-def _fields(sample: Sample) -> dict[str, str]:
+def _checked(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    unknown = sorted({turn.role for turn in turns} - SPEAKERS)
+    if unknown:
+        known = ", ".join(sorted(SPEAKERS))
+        raise UnusableRow("unknown_role", f"{unknown[0]!r} speaks in the conversation; a turn's role is one of {known}")
+    if not turns or turns[-1].role not in _LAST_SPEAKERS:
+        last = turns[-1].role if turns else "nobody"
+        raise UnusableRow(f"{last}_speaks_last", "the conversation must end with a turn of the user or of a tool")
+    return turns
+
+
+def _fields(sample: Sample) -> Mapping[str, str]:
     return {**sample.fields, "id": sample.id}

@@ -14,6 +14,7 @@ import jinja2
 from halluc_ray.config import CausalSystem, ChoicesSystem, Seq2SeqSystem
 from halluc_ray.errors import SpecError
 from halluc_ray.models.prompting import Prompter
+from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.records import Sample, Turn
 
 
@@ -21,42 +22,95 @@ class Renderer:
     """Renders the prompts of one system for one tokenizer."""
 
     def __init__(self, system: CausalSystem | Seq2SeqSystem | ChoicesSystem, tokenizer: Any) -> None:
-        """Check that the tokenizer takes the system's turns.
+        """Check that the tokenizer takes what the system says before any row.
 
         Raises:
-            SpecError: `chat: true` and no chat template, or one that refuses the turns.
+            SpecError: `chat: true` and no chat template, or one that refuses the turns; or a prompt
+                that begins with two beginning-of-sequence tokens.
         """
         self._system = system
         self._tokenizer = tokenizer
         self._prompter = Prompter(system)
-        if system.chat:
-            self._check_chat()
+        self._fixed = len(self._check_fixed())
 
     def texts(self, samples: Sequence[Sample]) -> list[str]:
         """One prompt per sample, special tokens of the chat template included.
 
         Raises:
-            UnusableRow: a sample lacks what the template reads.
+            UnusableRow: a sample lacks what the template reads, or the chat template refuses its turns.
         """
-        if self._system.chat:
+        if not self._system.chat:
+            return [self._prompter.text(sample) for sample in samples]
+        try:
             return [self._as_chat(self._prompter.turns(sample)) for sample in samples]
-        return [self._prompter.text(sample) for sample in samples]
+        except jinja2.TemplateError as error:
+            raise UnusableRow(
+                "chat_template_refused", f"the chat template does not take the turns ({error})"
+            ) from error
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each prompt, uncut; a chat template writes the special tokens itself."""
-        coded = self._tokenizer(list(texts), add_special_tokens=not self._system.chat, verbose=False)
-        return [list(ids) for ids in coded["input_ids"]]
+        """Token ids of each prompt, uncut; a chat template writes the special tokens itself.
+
+        Raises:
+            UnusableRow: a prompt begins with two beginning-of-sequence tokens.
+        """
+        coded = self._coded(texts)
+        if any(self._is_doubled(ids) for ids in coded):
+            raise UnusableRow("doubled_bos", f"the prompt begins with {self._tokenizer.bos_token} twice")
+        return coded
+
+    def check_room(self, limit: int) -> None:
+        """Refuse a limit that the system turn and the shots fill before the row has said a word.
+
+        Args:
+            limit: tokens that a prompt may have.
+
+        Raises:
+            SpecError: there is no room for the row.
+        """
+        if self._fixed >= limit:
+            raise SpecError(
+                f"systems.{self._system.name}: system, shots and template alone take {self._fixed} tokens of the "
+                f"{limit} that a prompt may have, and leave no room for the row; show fewer shots, or raise "
+                "max_input_tokens where the model has the positions"
+            )
 
     def _as_chat(self, turns: Sequence[Turn]) -> str:
         written = [{"role": turn.role, "content": turn.content} for turn in turns]
         return str(self._tokenizer.apply_chat_template(written, tokenize=False, add_generation_prompt=True))
 
-    def _check_chat(self) -> None:
-        turns = [Turn("user", "?")] if self._system.system is None else [Turn("system", "!"), Turn("user", "?")]
+    def _coded(self, texts: Sequence[str]) -> list[list[int]]:
+        coded = self._tokenizer(list(texts), add_special_tokens=not self._system.chat, verbose=False)
+        return [list(ids) for ids in coded["input_ids"]]
+
+    def _is_doubled(self, ids: Sequence[int]) -> bool:
+        bos = self._tokenizer.bos_token_id
+        return bos is not None and list(ids[:2]) == [bos, bos]
+
+    def _check_fixed(self) -> list[int]:
+        """Tokens of a prompt whose row says next to nothing."""
+        where = f"systems.{self._system.name}"
+        row = self._prompter.nothing_said()
+        text = self._checked_chat(row, f"{where}.chat") if self._system.chat else self._prompter.text(row)
+        [ids] = self._coded([text])
+        if self._is_doubled(ids):
+            writer = "the chat template" if self._system.chat else "the tokenizer"
+            raise SpecError(
+                f"{where}: prompts would begin with {self._tokenizer.bos_token} twice, for {writer} writes one; take "
+                "it out of template or system"
+            )
+        return ids
+
+    def _checked_chat(self, row: Sample, key: str) -> str:
+        if self._tokenizer.chat_template is None:
+            raise SpecError(
+                f"{key}: true, and the checkpoint has no chat template; set chat: false, or name a checkpoint that "
+                "was tuned to chat"
+            )
         try:
-            self._as_chat(turns)
+            return self._as_chat(self._prompter.turns(row))
         except (jinja2.TemplateError, ValueError) as error:
             raise SpecError(
-                f"systems.{self._system.name}.chat: true, and the tokenizer's chat template does not take the turns "
-                f"({error}); set chat: false, or drop system"
+                f"{key}: true, and the tokenizer's chat template does not take the turns ({error}); set chat: false, "
+                "or drop system"
             ) from error

@@ -1,14 +1,52 @@
-"""Reasoning traces: what a model writes between think tags before it answers.
+"""Reasoning traces: what a model writes between tags before it answers.
 
-Knows the tags; does not judge what they hold. Called by every indicator that reads a response, so
-that thoughts are never taken for claims.
+Knows the tags that models use, or is told others; does not judge what the traces hold. Called by
+every indicator that reads a response, so that thoughts are never taken for claims, and by the
+models that take an answer apart.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 
-_TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+TAGS = ("think", "thinking", "thought", "reasoning")
+"""Names of the tags that models write around their thoughts, unless told otherwise."""
+
+Span = tuple[int, int]
+
+
+def visible_spans(text: str, *, tags: Iterable[str] = TAGS, opened: bool = False) -> tuple[list[Span], int | None]:
+    """Where the answer stands, and where a trace begins that is never closed.
+
+    Args:
+        text: an output.
+        tags: names of tags, without brackets; case does not matter.
+        opened: a trace was opened before the text, in the prompt.
+
+    Returns:
+        Character ranges outside all traces, tags not among them; and the start of what stands in an
+        unclosed trace, after its tag, or None. A closing tag without an opening one ends a trace that
+        the prompt opened, so all before it was thought.
+
+    >>> visible_spans("<think>2+2</think>4")
+    ([(18, 19)], None)
+    """
+    visible: list[Span] = []
+    at, inside = 0, 0 if opened else None
+    for tag in _pattern(tuple(tags)).finditer(text):
+        if not tag[1]:
+            if inside is None:
+                visible.append((at, tag.start()))
+                inside = tag.end()
+            continue
+        if inside is None:
+            visible.clear()
+        at, inside = tag.end(), None
+    if inside is None:
+        visible.append((at, len(text)))
+    return [(start, stop) for start, stop in visible if start < stop], inside
 
 
 def blank_traces(text: str) -> str:
@@ -22,20 +60,8 @@ def blank_traces(text: str) -> str:
     """
     if "<" not in text:
         return text
-    visible: list[tuple[int, int]] = []
-    at, opened = 0, None
-    for tag in _TAG.finditer(text):
-        if not tag[1]:
-            opened = tag.start() if opened is None else opened
-            continue
-        if opened is None:
-            visible.clear()
-        else:
-            visible.append((at, opened))
-        at, opened = tag.end(), None
-    visible.append((at, len(text) if opened is None else opened))
     pieces, at = [], 0
-    for start, stop in visible:
+    for start, stop in visible_spans(text)[0]:
         pieces += [" " * (start - at), text[start:stop]]
         at = stop
     return "".join([*pieces, " " * (len(text) - at)])
@@ -48,3 +74,8 @@ def strip_traces(text: str) -> str:
     'Paris'
     """
     return blank_traces(text).strip()
+
+
+@lru_cache(maxsize=32)
+def _pattern(tags: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"<(/?)(?:{'|'.join(map(re.escape, tags))})>", re.IGNORECASE)

@@ -34,7 +34,8 @@ from halluc_ray.records import Sample
 from halluc_ray.storage import open_store
 from halluc_ray.wiring.adapters import adapter_numerics, adapter_source, adapter_uri, fetch_adapter, find_adapter
 from halluc_ray.wiring.endpoints import NOT_ASKED, open_endpoint
-from halluc_ray.wiring.inputs import gives, inputs_of, settled_template
+from halluc_ray.wiring.inputs import gives, inputs_of
+from halluc_ray.wiring.prompting import check_prompt, settle_prompt
 
 _NOT_GENERATED = ("name", "kind", "checkpoint", "adapter", "revision", "dtype", "labels", *NOT_ASKED)
 
@@ -123,7 +124,7 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
     """
     where = f"systems[{system.name}]"
     inputs = inputs_of(system, spec.corpus.columns, where=where)
-    system = _settled(system, spec)
+    system = settle_prompt(system, spec.corpus.columns, store=spec.store, where=where)
     checkpoint, adapter, labels, numerics, settings = None, None, {}, {}, _settings(system)
     match system:
         case RecordedSystem():
@@ -133,6 +134,7 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
         case _:
             source = _source(system, spec.store)
             checkpoint = inspect_checkpoint(source)
+            check_prompt(system, source, checkpoint.config, where=where)
             numerics = numerics_of.resolve(
                 system,
                 engine=spec.engine,
@@ -216,13 +218,6 @@ def _source(system: CheckpointSystem, store: Store) -> Source:
     if system.checkpoint.startswith("s3://"):
         opened = open_store(system.checkpoint, endpoint=store.endpoint, region=store.region)
     return open_source(system.checkpoint, revision=system.revision, store=opened, where=f"systems[{system.name}]")
-
-
-def _settled(system: System, spec: RunSpec) -> System:
-    """The system with its template written out."""
-    if isinstance(system, PromptSection):
-        return system.model_copy(update={"template": settled_template(system.template, spec.corpus.columns)})
-    return system
 
 
 def _settings(system: System) -> dict[str, Any]:
