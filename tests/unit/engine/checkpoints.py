@@ -7,7 +7,9 @@ import numpy as np
 from safetensors.numpy import save_file
 
 
-def save_checkpoint(folder: Path, *, labels: dict[str, str] | None = None, weight: float = 0.0, chat: bool = True) -> Path:
+def save_checkpoint(
+    folder: Path, *, labels: dict[str, str] | None = None, weight: float = 0.0, chat: bool = True
+) -> Path:
     folder.mkdir(parents=True)
     config = {"model_type": "bert" if labels else "gpt2"} | ({"id2label": labels} if labels else {})
     (folder / "config.json").write_text(json.dumps(config))
