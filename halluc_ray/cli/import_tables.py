@@ -85,9 +85,8 @@ def print_result(console: Console, result: ImportResult) -> None:
 
 def _shown(text: str, style: str = "") -> Text:
     """Text of unknown origin without what would move the cursor, or what no terminal can print."""
-    return Text(
-        "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text), style=style
-    )
+    letters = (letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return Text("".join(letters), style=style)
 
 
 def _notes(result: ImportResult) -> Iterator[str]:

@@ -136,7 +136,7 @@ def _code(result: ImportResult, max_rejected: float) -> int:
         return DONE
     typer.echo(
         f"error: {result.rejected_share * 100:.3g} % of the records were rejected, --max-rejected allows "
-        f"{max_rejected * 100:.3g} %; the corpus was written, and {result.uri}/rejected.jsonl says why",
+        f"{max_rejected * 100:.3g} %; the corpus was written, and {result.uri}/_rejected.jsonl says why",
         err=True,
     )
     return TOO_MANY_FAILED

@@ -109,7 +109,7 @@ def look_at(source: str, reading: ReadingOptions) -> SourceLook:
                 seen[path] = ({}, [0, None])
             if path in seen:
                 kinds, tally = seen[path]
-                kinds[kind] = None
+                kinds[f"list of {kind}" if "[]" in path else kind] = None
                 tally[0] += value is not None
                 tally[1] = value if tally[1] is None else tally[1]
     fields = tuple(
@@ -141,7 +141,7 @@ def _elements(values: list[Any] | tuple[Any, ...], path: str, depth: int) -> Ite
     elif isinstance(first, list | tuple):
         yield from _elements(first, f"{path}[]", depth + 1)
     else:
-        yield path, f"list of {_kind(first)}", first
+        yield path, _kind(first), first
 
 
 def _joined(before: str, name: str) -> str:
@@ -177,9 +177,12 @@ def _shown(value: Any) -> str:
 
 def _proposed(paths: list[str]) -> str:
     by_name: dict[str, str] = {}
-    for path in paths:
-        last = re.sub(r"\[\]$", "", path).rpartition(".")[2].lower().replace(" ", "_")
-        by_name.setdefault(last, path)
+    named = [(re.sub(r"\[\]", "", path).lower().replace(" ", "_").split("."), path) for path in paths]
+    for names, path in named:
+        by_name.setdefault(names[-1], path)
+    for names, path in named:
+        for name in names[:-1]:
+            by_name.setdefault(name, path)
     chosen: dict[str, str] = {}
     for column, names in _USUAL.items():
         found = next(

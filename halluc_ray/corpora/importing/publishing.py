@@ -24,8 +24,9 @@ from halluc_ray.storage.opening import open_store
 from halluc_ray.storage.store import ObjectStore
 from halluc_ray.storage.uris import LocalPlace, S3Place, parse_uri
 
-MANIFEST = "manifest.json"
-REJECTED = "rejected.jsonl"
+MANIFEST = "_manifest.json"
+REJECTED = "_rejected.jsonl"
+"""With an underscore, as readers of Parquet folders pass over such names."""
 UNFINISHED = "import-is-unfinished.parquet"
 KIND = "halluc-ray import"
 _OVERWRITE = "choose another OUT, or say --overwrite to replace it"

@@ -70,7 +70,7 @@ class Rejection:
     raw: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """One line of `rejected.jsonl`."""
+        """One line of `_rejected.jsonl`."""
         place = {"file": self.place.file, "row": self.place.row, "line": self.place.line, "byte": self.place.byte}
         known = {key: value for key, value in place.items() if value is not None}
         return known | {"reason": self.reason, "detail": self.detail, "raw": self.raw[:MAX_RAW_CHARACTERS]}

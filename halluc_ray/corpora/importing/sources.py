@@ -34,8 +34,6 @@ _BY_SUFFIX: Final[dict[str, Format]] = {
 }
 COMPRESSIONS: Final = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
 _NOT_DATA = {
-    "manifest.json",
-    "rejected.jsonl",
     "dataset_info.json",
     "dataset_infos.json",
     "dataset_dict.json",
