@@ -104,6 +104,9 @@ class OpenAIServer:
             request_queue_size = 256
             allow_reuse_address = True
 
+            def handle_error(self, request: object, client_address: object) -> None:
+                """A client that went away is no news."""
+
         self._server = Server(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

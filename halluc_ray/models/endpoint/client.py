@@ -72,6 +72,10 @@ class Client:
         """
         return len(json.dumps(self._writer.body(sample, draw), ensure_ascii=False).encode(errors="replace"))
 
+    def opens_trace(self, sample: Sample) -> bool:
+        """Whether the prompt ends inside a trace."""
+        return self._writer.opens_trace(sample)
+
     async def ask(self, sample: Sample, draw: int) -> Answer:
         """The answer to one unit; a failure where the row can't be answered.
 
@@ -148,8 +152,10 @@ class Client:
         if refusal.fate is not Fate.RETRY:
             return refusal
         asked = asked_pause_s(pause)
+        if asked is not None and asked > MAX_ASKED_PAUSE_S:
+            return _Trouble(f"{self._clean(str(refusal))}, come back in {asked:.0f} s", None, asked)
         if asked is not None and status in _OVERLOADED:
-            self.pace.hold(min(asked, MAX_ASKED_PAUSE_S))
+            self.pace.hold(asked)
         return _Trouble(self._clean(str(refusal)), "server_error" if status >= 500 else None, asked)
 
     async def _exchange(self, body: dict[str, Any]) -> tuple[int, bytes, str | None]:

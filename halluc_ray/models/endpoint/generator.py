@@ -17,6 +17,7 @@ import pyarrow as pa
 from halluc_ray.config import EndpointSystem
 from halluc_ray.errors import SpecError
 from halluc_ray.models.endpoint.client import Client
+from halluc_ray.models.endpoint.outputs import Unit, unit_of
 from halluc_ray.models.endpoint.pace import Halted
 from halluc_ray.models.endpoint.purse import COST_NOTE, Purse
 from halluc_ray.models.endpoint.replies import Answer
@@ -27,7 +28,6 @@ from halluc_ray.records import Sample
 KEEP_EVERY_S = 5.0
 _ANOTHER_TRY_MAY_HELP = frozenset({"server_error", "timeout", "malformed_reply"})
 
-Unit = dict[str, object]
 Place = tuple[int, int]
 
 
@@ -77,7 +77,7 @@ class EndpointGenerator:
     async def _generate(self, samples: Sequence[Sample], failures: Sequence[Failure], kept: Kept) -> Generated:
         draws = range(self._system.decoding.samples)
         units: dict[Place, Unit] = {
-            (failure.row, draw): _unit(failure.row, draw, failure.id, Answer(failure=failure.reason))
+            (failure.row, draw): self._unit(failure, draw, Answer(failure=failure.reason))
             for failure in failures
             for draw in draws
         }
@@ -124,7 +124,7 @@ class EndpointGenerator:
         try:
             most = self._purse.price(self._client.request_bytes(sample, draw), self._system.decoding.max_new_tokens)
         except UnusableRow as error:
-            return _unit(sample.row, draw, sample.id, Answer(failure=error.reason))
+            return self._unit(sample, draw, Answer(failure=error.reason))
         await self._purse.reserve(most)
         spent = 0.0
         try:
@@ -142,22 +142,10 @@ class EndpointGenerator:
                 "states no usage; remove max_cost"
             )
         self._answered_ever |= answer.failure is None
-        return _unit(sample.row, draw, sample.id, answer)
+        return self._unit(sample, draw, answer, opened=self._client.opens_trace(sample))
 
-
-def _unit(row: int, draw: int, id_: str, answer: Answer) -> Unit:
-    return {
-        "row": row,
-        "draw": draw,
-        "id": id_,
-        "failure": answer.failure,
-        "text": answer.text,
-        "finish": answer.finish,
-        "logprob": answer.logprob,
-        "num_prompt_tokens": answer.num_prompt_tokens,
-        "num_output_tokens": answer.num_output_tokens,
-        "num_reasoning_tokens": answer.num_reasoning_tokens,
-    }
+    def _unit(self, row: Sample | Failure, draw: int, answer: Answer, *, opened: bool = False) -> Unit:
+        return unit_of(row.row, draw, row.id, answer, reasoning=self._system.reasoning, opened=opened)
 
 
 def _is_settled(unit: Unit) -> bool:

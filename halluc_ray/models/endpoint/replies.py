@@ -30,6 +30,8 @@ _TOO_LONG = re.compile(
 _FILTERED = re.compile(r"content[ _](management|filter|policy)", re.IGNORECASE)
 _OUT_OF_MONEY = re.compile(r"insufficient_quota|billing|credit balance", re.IGNORECASE)
 
+NO_TEXT = "no_text"
+
 
 class MalformedReply(ValueError):
     """A 200 that holds no answer."""
@@ -128,10 +130,10 @@ def read_answer(data: bytes, *, api: str) -> Answer:
         payload = json.loads(data)
         choice = payload["choices"][0]
         message: Mapping[str, Any] = choice["message"] if api == "chat" else choice
-        text = message.get("content" if api == "chat" else "text")
-        if text is None and isinstance(message.get("refusal"), str):
-            text = message["refusal"]
-        reasoning = message.get("reasoning_content") or message.get("reasoning")
+        text = _plain(message.get("content" if api == "chat" else "text"))
+        if text is None:
+            text = _plain(message.get("refusal"))
+        reasoning = _plain(message.get("reasoning_content") or message.get("reasoning"))
         usage = payload.get("usage") or {}
         details = usage.get("completion_tokens_details") or {}
         finish = choice.get("finish_reason")
@@ -145,14 +147,12 @@ def read_answer(data: bytes, *, api: str) -> Answer:
         raise MalformedReply(
             f"{type(error).__name__}: {error} in {_shortened(data.decode(errors='replace'))!r}"
         ) from None
-    failure = "content_filter" if finish == "content_filter" else None
-    if failure is None and not isinstance(text, str):
-        failure = "no_text" if text is None else "no_plain_text"
+    failure = "content_filter" if finish == "content_filter" else NO_TEXT if text is None else None
     return Answer(
         text=None if failure else text,
         failure=failure,
-        finish=None if failure else _finish(finish),
-        reasoning=reasoning if isinstance(reasoning, str) else None,
+        finish=_finish(finish),
+        reasoning=reasoning,
         logprob=logprob,
         num_prompt_tokens=counts[0],
         num_output_tokens=counts[1],
@@ -173,6 +173,16 @@ def read_refusal(status: int, data: bytes) -> Refusal:
     message = error.get("message") or error.get("detail") or error
     code = " ".join(str(error[key]) for key in ("code", "type") if error.get(key) is not None)
     return Refusal(status, code, str(error.get("param") or ""), _shortened(str(message)))
+
+
+def _plain(content: object) -> str | None:
+    """A text, or the texts among its parts; half a surrogate pair, which is no character, becomes U+FFFD."""
+    if isinstance(content, list):
+        parts = [part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]
+        content = "".join(parts) if parts else None
+    if not isinstance(content, str):
+        return None
+    return content.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _finish(reason: object) -> str | None:

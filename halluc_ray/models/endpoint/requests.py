@@ -15,6 +15,8 @@ from yarl import URL
 from halluc_ray.config import EndpointSystem
 from halluc_ray.errors import SpecError
 from halluc_ray.models.prompting import Prompter
+from halluc_ray.models.prompts import UnusableRow
+from halluc_ray.models.reasoning import opens_trace
 from halluc_ray.records import Sample
 
 _SEED_BITS = 31
@@ -48,7 +50,7 @@ class RequestWriter:
         """The request of one draw of one sample, JSON-ready.
 
         Raises:
-            UnusableRow: the sample lacks what the template reads.
+            UnusableRow: the sample lacks what the template reads, or there is no prompt.
         """
         decoding = self._system.decoding
         body = self._prompt(sample) | {
@@ -66,6 +68,11 @@ class RequestWriter:
             body["logprobs"] = True if self._system.api == "chat" else 1
         return body
 
+    def opens_trace(self, sample: Sample) -> bool:
+        """Whether the prompt ends with the opening tag of a trace."""
+        reasoning, chat = self._system.reasoning, self._system.api == "chat"
+        return reasoning is not None and not chat and opens_trace(self._prompter.text(sample), reasoning)
+
     def smallest(self) -> dict[str, Any]:
         """The least that the server can be asked: shows whether it answers at all."""
         prompt = _as_messages([("user", "Hi")]) if self._system.api == "chat" else {"prompt": "Hi"}
@@ -73,7 +80,10 @@ class RequestWriter:
 
     def _prompt(self, sample: Sample) -> dict[str, Any]:
         if self._system.api == "completions":
-            return {"prompt": self._prompter.text(sample)}
+            prompt = self._prompter.text(sample)
+            if not prompt:
+                raise UnusableRow("empty_prompt", "the prompt has no text")
+            return {"prompt": prompt}
         return _as_messages([(turn.role, turn.content) for turn in self._prompter.turns(sample)])
 
 
