@@ -1,9 +1,8 @@
 """What a LoRA adapter is: its files, their digest, and whether it fits the base and does anything.
 
-Decided from headers and bytes before anything starts. Refused are other kinds of adapters, options that
-change the base's own weights (they would leak into the next system on the same base), weights that the
-base has no place for, and an adapter that changes nothing. Knows the peft format; does not run it, and
-imports no torch. Callers: wiring (plan), `networks` (which options reach peft).
+Decided from headers and bytes before anything starts. Refused are weights that the base has no place
+for, and an adapter that changes nothing. Knows tensors and names; what its config may say, `adapter_config`
+knows. Imports no torch. Caller: wiring.
 
 Reference: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1: the adapted
 layer is W + (alpha / r) B A, and B starts at zero.
@@ -11,8 +10,6 @@ layer is W + (alpha / r) B A, and B starts at zero.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,30 +18,16 @@ from typing import Any
 import numpy as np
 
 from halluc_ray.errors import InputError, SpecError
+from halluc_ray.models.adapter_config import CONFIG, AdapterConfig, read_adapter_config
 from halluc_ray.models.checkpoint_cache import file_digests
 from halluc_ray.models.checkpoint_sources import Source, SourceFile
 from halluc_ray.models.checkpoints import checkpoint_digest
 from halluc_ray.models.safetensors_headers import StoredTensor, read_header
 
-CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 PICKLED = "adapter_model.bin"
 PREFIX = "base_model.model."
 
-RUN_OPTIONS = (
-    "r", "lora_alpha", "target_modules", "exclude_modules", "fan_in_fan_out", "use_rslora", "modules_to_save",
-    "layers_to_transform", "layers_pattern", "rank_pattern", "alpha_pattern", "lora_bias",
-)  # fmt: skip
-"""Options that decide what an adapter computes; they alone reach peft."""
-
-_IDLE_OPTIONS = frozenset(
-    [
-        "auto_mapping", "base_model_name_or_path", "bias", "corda_config", "ensure_weight_tying", "eva_config",
-        "inference_mode", "init_lora_weights", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_core",
-        "peft_type", "peft_version", "qalora_group_size", "revision", "runtime_config", "task_type",
-    ]
-)  # fmt: skip
-_HARMLESS_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 _PARTS = {
     ".lora_A.weight": "A",
     ".lora_B.weight": "B",
@@ -108,7 +91,6 @@ def inspect_adapter(
         pickled = f", only {PICKLED}: `halluc-ray convert {source.uri} OUT` makes it" if PICKLED in files else ""
         raise InputError(f"{where} has no {WEIGHTS}{pickled or '; copy the adapter again'}")
     config = read_adapter_config(b"".join(source.chunks(files[CONFIG])), where=where)
-    refuse_options(config, where=where)
     contents = _contents(read_header(source, files[WEIGHTS]), config, where=where)
     _refuse_misfits(contents, base, quantised=quantised, where=where)
     if not contents.heads and not _has_effect(source, files[WEIGHTS], contents, config):
@@ -122,50 +104,8 @@ def inspect_adapter(
     return Adapter(source.uri, checkpoint_digest(digests), digests, new)
 
 
-def read_adapter_config(data: bytes, *, where: str) -> dict[str, Any]:
-    """The parsed adapter_config.json.
-
-    Raises:
-        InputError: it is no JSON object.
-    """
-    try:
-        config = json.loads(data)
-    except ValueError as error:
-        raise InputError(f"{where}: {CONFIG} is no JSON ({error}); copy the adapter again") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{where}: {CONFIG} holds a {type(config).__name__}, not an object; copy the adapter again")
-    return config
-
-
-def refuse_options(config: Mapping[str, Any], *, where: str) -> None:
-    """Refuse what is no plain LoRA.
-
-    Raises:
-        SpecError: names the option.
-    """
-    if config.get("peft_type") != "LORA":
-        raise SpecError(f"{where} is of type {config.get('peft_type')!r}; LORA is what this version runs: merge it")
-    if config.get("bias", "none") != "none":
-        raise SpecError(
-            f"{where} has bias: {config['bias']!r}, so it changes the base's own biases, and the base is shared; "
-            "merge it into a checkpoint"
-        )
-    start = config.get("init_lora_weights")
-    if start not in _HARMLESS_STARTS:
-        raise SpecError(
-            f"{where} has init_lora_weights: {start!r}, so it fits a base whose weights were changed with it; "
-            "merge it into a checkpoint"
-        )
-    strange = sorted(key for key, value in config.items() if value and key not in {*RUN_OPTIONS, *_IDLE_OPTIONS})
-    if strange:
-        raise SpecError(
-            f"{where} has {', '.join(f'{key}: {json.dumps(config[key])[:60]}' for key in strange[:3])}, which this "
-            "version does not run; merge it into a checkpoint"
-        )
-
-
-def _contents(tensors: Mapping[str, StoredTensor], config: Mapping[str, Any], *, where: str) -> _Contents:
-    saved = {str(name) for name in config.get("modules_to_save") or ()}
+def _contents(tensors: Mapping[str, StoredTensor], config: AdapterConfig, *, where: str) -> _Contents:
+    saved = set(config.modules_to_save or ())
     matrices: dict[tuple[str, str], StoredTensor] = {}
     heads: dict[str, StoredTensor] = {}
     for key, tensor in tensors.items():
@@ -245,11 +185,10 @@ def _endings(name: str) -> Iterator[str]:
         yield ".".join(parts[start:])
 
 
-def _has_effect(source: Source, file: SourceFile, contents: _Contents, config: Mapping[str, Any]) -> bool:
+def _has_effect(source: Source, file: SourceFile, contents: _Contents, config: AdapterConfig) -> bool:
     """Whether some module's A and B are both more than zeros, and its scale is not zero."""
     full: set[tuple[str, str]] = set()
-    alphas = [config.get("lora_alpha", 8), *(config.get("alpha_pattern") or {}).values()]
-    if not any(isinstance(alpha, int | float) and alpha and math.isfinite(alpha) for alpha in alphas):
+    if not any((config.lora_alpha, *config.alpha_pattern.values())):
         return False
     wanted = sorted(contents.matrices.items(), key=lambda item: item[1].start)
     for (module, part), data in zip((key for key, _ in wanted), _pieces(source, file, wanted), strict=True):

@@ -44,12 +44,7 @@ def load_model(
         ModelError: the checkpoint can't be loaded, or the adapter does not fit it.
         SpecError: the system's options don't fit the checkpoint.
     """
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
-    os.environ["RAYON_NUM_THREADS"] = str(threads)
-    import torch
-
-    torch.set_num_threads(threads)
+    _settle_process(threads)
     device, dtype, attention = (str(numerics[field]) for field in ("device", "dtype", "attention"))
 
     def network() -> Any:
@@ -78,3 +73,13 @@ def load_model(
             return ChoiceRater(system, folder=folder, network=network(), device=device, token_budget=budget)
         case _:
             raise SpecError(f"systems[{system.name}].kind: {system.kind} is not supported by this version")
+
+
+def _settle_process(threads: int) -> None:
+    """No hub, and as many threads as the plan says, before transformers and torch read their settings."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
+    os.environ["RAYON_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)

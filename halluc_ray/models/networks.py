@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from halluc_ray.errors import ModelError
-from halluc_ray.models import adapters
+from halluc_ray.models.adapter_config import CONFIG, read_adapter_config
+from halluc_ray.models.adapters import WEIGHTS
 
 MAX_ADAPTERS = 8
 """Adapters held over one base; the one that was worn longest ago goes first."""
@@ -140,15 +141,13 @@ class Networks:
         from peft import LoraConfig, PeftModel, set_peft_model_state_dict
         from safetensors.torch import load_file
 
-        found = adapters.read_adapter_config((folder / adapters.CONFIG).read_bytes(), where=f"adapter {folder}")
-        adapters.refuse_options(found, where=f"adapter {folder}")
-        options = {key: found[key] for key in adapters.RUN_OPTIONS if found.get(key) is not None}
-        config = LoraConfig(**options, inference_mode=True, lora_dropout=0.0)
+        found = read_adapter_config((folder / CONFIG).read_bytes(), where=f"adapter {folder}")
+        config = LoraConfig(**found.model_dump(exclude_unset=True), inference_mode=True, lora_dropout=0.0)
         if self._wrapper is None:
             self._wrapper = PeftModel(self._network, config, adapter_name=name, autocast_adapter_dtype=False)
         else:
             self._wrapper.add_adapter(name, config, autocast_adapter_dtype=False)
-        result = set_peft_model_state_dict(self._wrapper, load_file(folder / adapters.WEIGHTS), adapter_name=name)
+        result = set_peft_model_state_dict(self._wrapper, load_file(folder / WEIGHTS), adapter_name=name)
         missing = [key for key in result.missing_keys if f".{name}." in f"{key}."]
         if result.unexpected_keys or missing:
             raise ValueError(

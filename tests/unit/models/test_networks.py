@@ -18,6 +18,15 @@ TARGETS = {
 KINDS = {"llama": "causal-lm", "gpt2": "causal-lm", "t5": "seq2seq-lm", "bert": "sequence-classification"}
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Matrices this small are slower on more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def bases(llama, gpt2, bert, tmp_path_factory) -> dict[str, Path]:
     return {"llama": llama, "gpt2": gpt2, "bert": bert, "t5": save_t5(tmp_path_factory.mktemp("t5"))}
@@ -30,7 +39,7 @@ def outputs(network, kind: str) -> torch.Tensor:
     with torch.no_grad():
         if kind == "sequence-classification":
             return network(input_ids=rows).logits
-        asked = {"do_sample": False, "max_new_tokens": 10, "min_new_tokens": 10}
+        asked = {"do_sample": False, "max_new_tokens": 8, "min_new_tokens": 8}
         return network.generate(rows, attention_mask=torch.ones_like(rows), repetition_penalty=1.0, **asked)
 
 
