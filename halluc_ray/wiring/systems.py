@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from halluc_ray.config import CheckpointSystem, ClassifierSystem, EndpointSystem, RecordedSystem, RunSpec, Store, System
+from halluc_ray.config import CheckpointSystem, EndpointSystem, RecordedSystem, RunSpec, Store, System
 from halluc_ray.config.prompting import Decoding
 from halluc_ray.config.systems import PromptSection
-from halluc_ray.errors import InputError, SpecError
 from halluc_ray.models import numerics as numerics_of
 from halluc_ray.models import prompts
 from halluc_ray.models.adapters import Adapter
 from halluc_ray.models.checkpoint_cache import fetch_checkpoint
 from halluc_ray.models.checkpoint_sources import Source, open_source
-from halluc_ray.models.checkpoints import Checkpoint, inspect_checkpoint, label_names
+from halluc_ray.models.checkpoints import Checkpoint, inspect_checkpoint
 from halluc_ray.models.endpoint.generator import EndpointGenerator
 from halluc_ray.models.endpoint.pace import longest_s_per_row
 from halluc_ray.models.endpoint.requests import RequestWriter, request_url
@@ -28,13 +27,14 @@ from halluc_ray.models.execution import Failure, Generated, generate
 from halluc_ray.models.loading import load_model
 from halluc_ray.models.networks import Networks
 from halluc_ray.models.numerics import Device
-from halluc_ray.models.protocol import Model
+from halluc_ray.models.protocol import Encoded, Model
 from halluc_ray.models.versions import SEMANTICS_VERSIONS
 from halluc_ray.records import Sample
 from halluc_ray.storage import open_store
 from halluc_ray.wiring.adapters import adapter_numerics, adapter_source, adapter_uri, fetch_adapter, find_adapter
 from halluc_ray.wiring.endpoints import NOT_ASKED, open_endpoint
 from halluc_ray.wiring.inputs import gives, inputs_of
+from halluc_ray.wiring.labels import labels_of
 from halluc_ray.wiring.prompting import check_prompt, settle_prompt
 
 _NOT_GENERATED = ("name", "kind", "checkpoint", "adapter", "revision", "dtype", "labels", *NOT_ASKED)
@@ -104,6 +104,10 @@ class Generator:
         """Outputs of the samples beside the failed rows, and notes; see `models.execution`."""
         return generate(self._model, samples=samples, failures=failures, token_budget=self._token_budget)
 
+    def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
+        """What the model is fed for each sample and draw; see `Model.encode`."""
+        return self._model.encode(samples)
+
     def close(self) -> None:
         """Free the device."""
         self._model.close()
@@ -145,7 +149,7 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
             )
             adapter = find_adapter(system, spec.store, base=source, checkpoint=checkpoint)
             numerics |= adapter_numerics(adapter)
-            labels = _labels(system, checkpoint)
+            labels = labels_of(system, checkpoint)
             settings |= ({"labels": labels} if labels else {}) | {"checkpoint": checkpoint.digest}
             settings |= {"adapter": adapter.digest} if adapter else {}
     return ResolvedSystem(
@@ -187,7 +191,7 @@ def load_generator(
         raise TypeError(f"{system.kind} loads no model")
     if bitwise:
         numerics_of.check(resolved.numerics)
-    folder: Path = fetch_checkpoint(_source(system, store), checkpoint.files, digest=checkpoint.digest)
+    folder = checkpoint_folder(resolved, store)
     model = load_model(
         system,
         folder=folder,
@@ -199,6 +203,18 @@ def load_generator(
         networks=networks,
     )
     return Generator(model, token_budget=int(resolved.numerics["token_budget"]))
+
+
+def checkpoint_folder(resolved: ResolvedSystem, store: Store) -> Path:
+    """Folder on this machine that holds a system's checkpoint, fetched where it is not there.
+
+    Raises:
+        InputChanged: the checkpoint is not the planned one.
+    """
+    system, checkpoint = resolved.spec, resolved.checkpoint
+    if isinstance(system, RecordedSystem | EndpointSystem) or checkpoint is None:
+        raise TypeError(f"{system.kind} loads no model")
+    return fetch_checkpoint(_source(system, store), checkpoint.files, digest=checkpoint.digest)
 
 
 def see_checkpoint(resolved: ResolvedSystem, store: Store) -> None:
@@ -232,20 +248,3 @@ def _settings(system: System) -> dict[str, Any]:
         updates["template"] = None
     section = system.model_copy(update=updates)
     return section.model_dump(mode="json", exclude_defaults=True, exclude=set(_NOT_GENERATED))
-
-
-def _labels(system: CheckpointSystem, checkpoint: Checkpoint) -> dict[str, str]:
-    if not isinstance(system, ClassifierSystem):
-        return {}
-    known = label_names(checkpoint.config)
-    if len(known) < 2 or set(known) != set(range(len(known))):
-        raise InputError(
-            f"systems[{system.name}].checkpoint: {checkpoint.uri} has the classes {sorted(known)}; "
-            "a classifier needs two or more, counted from 0: name another checkpoint"
-        )
-    if system.labels and set(system.labels) != set(known):
-        raise SpecError(
-            f"systems[{system.name}].labels: names the ids {sorted(system.labels)}, "
-            f"the checkpoint has {sorted(known)}; name each of them once"
-        )
-    return {str(key): name for key, name in sorted((system.labels or known).items())}

@@ -37,7 +37,7 @@ def test_labels_that_do_not_fit_are_refused(resolve, labels):
         resolve(labels=labels)
 
 
-@pytest.mark.parametrize("labels", [{"0": "score"}, {"1": "no", "2": "yes"}])
+@pytest.mark.parametrize("labels", [{"1": "no", "2": "yes"}, {"0": "no", "2": "yes"}])
 def test_a_checkpoint_whose_classes_are_no_choice_is_refused(resolve, tmp_path, labels):
     folder = save_checkpoint(tmp_path / "other", labels=labels)
     with pytest.raises(InputError, match=r"systems\[k\].checkpoint: .*/other has the classes \[.*\]; a classifier"):
