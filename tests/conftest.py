@@ -44,9 +44,9 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer
 
 @pytest.fixture(scope="session")
 def ray_head(s3_server: ObjectServer) -> Iterator[RayHead]:
-    """A real Ray cluster of one node that claims two CPUs and two GPUs, and has the keys of the S3 server."""
+    """A real Ray cluster of one node that claims two CPUs and eight H100s, and has the keys of the S3 server."""
     folder = Path(tempfile.mkdtemp(prefix="hr"))
-    head = RayHead(folder)
+    head = RayHead(folder, num_gpus=8, accelerator="H100")
     try:
         head.start()
         yield head

@@ -24,7 +24,7 @@ class RayHead:
 
     Attributes:
         folder: of its session, token and log; keep its path short, sockets lie in it.
-        num_cpus, num_gpus: what the node claims to have.
+        num_cpus, num_gpus, accelerator: what the node claims to have.
         address: where drivers connect.
         dashboard: URL that jobs are submitted to.
     """
@@ -32,6 +32,7 @@ class RayHead:
     folder: Path
     num_cpus: int = 2
     num_gpus: int = 2
+    accelerator: str = ""
     dashboard_wanted: bool = False
     address: str = ""
     dashboard: str = ""
@@ -59,6 +60,8 @@ class RayHead:
         command += [f"--dashboard-port={board}", f"--ray-client-server-port={client}", "--disable-usage-stats"]
         command += [f"--metrics-export-port={metrics}", f"--min-worker-port={low}", f"--max-worker-port={low + 900}"]
         command += [f"--num-cpus={self.num_cpus}", f"--num-gpus={self.num_gpus}"]
+        if self.accelerator:
+            command += [f'--resources={{"accelerator_type:{self.accelerator}": 1}}']
         command += [f"--include-dashboard={str(self.dashboard_wanted).lower()}", "--object-store-memory=200000000"]
         environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | self.environment
         environment.pop("RAY_ADDRESS")

@@ -16,7 +16,7 @@ from ray.exceptions import RayActorError, RayError
 
 from halluc_ray.engine.context import ShardReport, ShardTask
 from halluc_ray.engine.ledger import Ledger, useful_actors
-from halluc_ray.engine.placement import Placement
+from halluc_ray.engine.placement import Placement, Room, reserve
 from halluc_ray.engine.plan import Plan
 from halluc_ray.engine.tally import Tally
 from halluc_ray.engine.worker import Seat, Worker
@@ -49,6 +49,7 @@ class _Actor:
     handle: Any
     sitting: Any
     asked_at: float
+    room: Room
     seat: Seat | None = None
     tasks: dict[Any, ShardTask] = field(default_factory=dict)
     done: int = 0
@@ -101,7 +102,8 @@ class Driver:
         self._on_tick = on_tick
         wanted = plan.context.spec.engine.actors
         self._num_actors = min(placement.slots if wanted == "auto" else wanted, useful_actors(tasks, alone=alone))
-        self._remote = ray.remote(Worker).options(max_restarts=0, max_task_retries=0, **placement.options)
+        self._placement = placement
+        self._remote = ray.remote(Worker)
         self._arguments = (ray.put(plan.context), nonce)
         self._actors: dict[str, _Actor] = {}
         self._seats: list[_Actor] = []
@@ -131,7 +133,7 @@ class Driver:
             raise
         finally:
             for actor in self._actors.values():
-                ray.kill(actor.handle)
+                _end(actor)
         actors = [{**{name: getattr(a.seat, name) for name in Seat.__slots__}, "shards": a.done} for a in self._seats]
         return Driven(self._ledger.done, self._ledger.given_up, actors, self._seconds)
 
@@ -147,8 +149,10 @@ class Driver:
                     )
                 return
             name = f"actor-{self._starts}"
-            handle = self._remote.remote(*self._arguments)
-            self._actors[name] = _Actor(name, handle, handle.sit.remote(), now)
+            room = reserve(self._placement)
+            remote = self._remote.options(max_restarts=0, max_task_retries=0, **room.options)
+            handle = remote.remote(*self._arguments)
+            self._actors[name] = _Actor(name, handle, handle.sit.remote(), now, room)
             self._starts += 1
 
     def _hand_out(self) -> None:
@@ -234,7 +238,7 @@ class Driver:
 
     def _lose(self, actor: _Actor, error: Exception) -> None:
         self._actors.pop(actor.name, None)
-        ray.kill(actor.handle)
+        _end(actor)
         now = time.monotonic()
         self._ledger.lose(actor.name, error, now)
         self._last_loss = error
@@ -257,6 +261,11 @@ class Driver:
         refs = [ref for actor in self._actors.values() for ref in list(actor.tasks)[:1]]
         if refs:
             ray.wait(refs, num_returns=len(refs), timeout=DRAIN_S)
+
+
+def _end(actor: _Actor) -> None:
+    ray.kill(actor.handle)
+    actor.room.give_back()
 
 
 def _may_pass(error: Exception) -> bool:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from halluc_ray.config import Engine, RunSpec
 from halluc_ray.errors import SpecError
@@ -24,6 +26,9 @@ from halluc_ray.models.numerics import Device
 GROWING_SLOTS = 8
 """`engine.actors: auto` asks for so many at least on a cluster that grows: waiting actors are what it grows for."""
 _CPU_SLACK = 1e-6
+_ACCELERATOR = "accelerator_type:"
+_ACCELERATOR_SHARE = 0.001
+"""What Ray takes of a node's accelerator resource for an actor that names its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,39 @@ def place(spec: RunSpec, *, models: bool) -> Placement:
     return Placement(device, _accelerator(engine, nodes) if device == "cuda" else None, slots, options)
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one actor asks Ray for.
+
+    Attributes:
+        options: of the actor.
+        group: placement group that holds its GPUs together, where it takes several.
+    """
+
+    options: Mapping[str, Any]
+    group: Any = None
+
+    def give_back(self) -> None:
+        """Free the reserved GPUs; an actor that is still there ends."""
+        if self.group is not None:
+            remove_placement_group(self.group)
+
+
+def reserve(placement: Placement) -> Room:
+    """Room for one more actor; several GPUs are reserved together, on one node.
+
+    Does not wait: an actor in a group that has no room yet starts when it has.
+    """
+    options = placement.options
+    if options.get("num_gpus", 0) <= 1:
+        return Room(options)
+    bundle = {"CPU": options["num_cpus"], "GPU": options["num_gpus"]}
+    if accelerator := options.get("accelerator_type"):
+        bundle[_ACCELERATOR + accelerator] = _ACCELERATOR_SHARE
+    group = placement_group([bundle], strategy="STRICT_PACK")
+    return Room({**options, "scheduling_strategy": PlacementGroupSchedulingStrategy(group, 0)}, group)
+
+
 def _device(engine: Engine, nodes: list[dict[str, float]], *, gpus: bool) -> Device:
     if engine.device != "auto":
         return engine.device
@@ -131,8 +169,7 @@ def _is_embedded(nodes: list[dict[str, float]]) -> bool:
 
 
 def _accelerator(engine: Engine, nodes: list[dict[str, float]]) -> str | None:
-    prefix = "accelerator_type:"
-    seen = sorted({name.removeprefix(prefix) for node in nodes for name in node if name.startswith(prefix)})
+    seen = sorted({name.removeprefix(_ACCELERATOR) for node in nodes for name in node if name.startswith(_ACCELERATOR)})
     if engine.accelerator or not seen:
         return engine.accelerator
     if len(seen) > 1:

@@ -127,6 +127,8 @@ def resolve(
         "token_budget": budget,
         **quantisation.freeze(config, device=device, where=f"systems[{system.name}]"),
     }
+    if device == "cuda" and engine.gpus_per_actor > 1:
+        numerics["gpus"] = int(engine.gpus_per_actor)  # where the weights are parted decides what is added first
     if device == "cpu":
         return numerics | {"threads": engine.cpus_per_actor, "isa": cpu_isa(), "cpu_vendor": cpu_vendor()}
     name = accelerator or engine.accelerator
@@ -193,6 +195,7 @@ def check(numerics: Mapping[str, str | int]) -> None:
         found |= {"device": "cpu", "isa": capability if isa.isupper() else isa, "cpu_vendor": cpu_vendor()}
     elif torch.cuda.is_available():
         found |= {"device": "cuda", "accelerator": _accelerator(torch.cuda.get_device_name(), numerics)}
+        found |= {"gpus": torch.cuda.device_count()}
     else:
         found |= {"device": "cpu"}
     differ = [

@@ -24,6 +24,7 @@ _AUTO_CLASSES = {
     "seq2seq-lm": transformers.AutoModelForSeq2SeqLM,
 }
 _UNBOUNDED_TOKENS = 1_000_000
+_NO_GPU = ("cpu", "disk")
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
 
@@ -74,7 +75,7 @@ def load_network(
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     quantised = quantisation_section(json.loads((folder / "config.json").read_text(encoding="utf-8"))) is not None
-    placed = {"device_map": {"": device}} if quantised and device != "cpu" else {}
+    placed = _placed(device, quantised=quantised)
     try:
         network, report = _AUTO_CLASSES[kind].from_pretrained(
             folder,
@@ -94,7 +95,29 @@ def load_network(
             f"checkpoint {folder}: no weights for {', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}, which "
             f"{kind} needs; name a checkpoint that was fine-tuned for it"
         )
+    refuse_offloading(network, folder=folder, device=device)
     return network.eval() if placed else network.eval().to(device)
+
+
+def refuse_offloading(network: Any, *, folder: Path, device: str) -> None:
+    """Refuse a network that does not fit on the GPUs: accelerate would leave the rest in memory or on disk.
+
+    Raises:
+        ModelError: some of it lies elsewhere.
+    """
+    elsewhere = sorted(name for name, place in getattr(network, "hf_device_map", {}).items() if str(place) in _NO_GPU)
+    if device == "cuda" and elsewhere:
+        raise ModelError(
+            f"checkpoint {folder}: {', '.join(elsewhere[:4])}{' ...' if len(elsewhere) > 4 else ''} did not fit on the "
+            f"{torch.cuda.device_count()} GPU(s) of an actor; raise engine.gpus_per_actor, or quantise it"
+        )
+
+
+def _placed(device: str, *, quantised: bool) -> dict[str, Any]:
+    """Where transformers puts weights on its own: over all the GPUs that an actor sees, and quantised ones on one."""
+    if device == "cuda" and torch.cuda.device_count() > 1:
+        return {"device_map": "auto"}
+    return {"device_map": {"": device}} if quantised and device != "cpu" else {}
 
 
 def longest_input(network: Any, tokenizer: Any) -> int:

@@ -45,6 +45,16 @@ def test_half_a_gpu_each(placed) -> None:
     assert (found.slots, found.options["num_gpus"]) == (4, 0.5)
 
 
+def test_several_gpus_are_counted_node_by_node(placed) -> None:
+    four, three = {"CPU": 8, "GPU": 4, "accelerator_type:L4": 1}, {"CPU": 8, "GPU": 3, "accelerator_type:L4": 1}
+    found = placed({HEAD: 1, "CPU": 1}, four, three, {**four, "GPU": 9}, gpus_per_actor=4)
+    assert (found.device, found.slots, found.options) == ("cuda", 3, {"num_cpus": 1, "num_gpus": 4})
+    with pytest.raises(
+        SpecError, match=r"asks for \{'CPU': 1\.0, 'GPU': 4\.0\}.*offer.*lower cpus_per_actor or gpus_per"
+    ):
+        placed(three, three, gpus_per_actor=4)
+
+
 def test_a_cluster_of_one_node_without_gpu_is_a_cpu_cluster(placed) -> None:
     found = placed({"CPU": 8, HEAD: 1}, cpus_per_actor=3)
     assert (found.device, found.slots, found.options) == ("cpu", 2, {"num_cpus": 3})

@@ -74,6 +74,13 @@ def test_a_gpu_plan_names_its_accelerator():
         resolve(device="cuda")
 
 
+def test_over_how_many_gpus_a_model_lies_is_part_of_its_numerics():
+    one, shared, four = (resolve(device="cuda", accelerator="H100", gpus_per_actor=n) for n in (1, 0.5, 4))
+    assert one == shared
+    assert four == one | {"gpus": 4}
+    assert "gpus" not in resolve(device="cpu", gpus_per_actor=4)
+
+
 def test_threads_fix_the_bytes_of_a_cpu_and_not_those_of_a_gpu():
     assert [resolve(cpus_per_actor=threads)["threads"] for threads in (1, 2)] == [1, 2]
     one, eight = (resolve(device="cuda", accelerator="H100", cpus_per_actor=threads) for threads in (1, 8))

@@ -1,9 +1,11 @@
 import shutil
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from halluc_ray.errors import ModelError
-from halluc_ray.models.pretrained import load_tokenizer
+from halluc_ray.models.pretrained import load_network, load_tokenizer, refuse_offloading
 
 
 def test_a_checkpoint_without_vocabulary_gets_no_invented_one(gpt2, tmp_path):
@@ -12,3 +14,24 @@ def test_a_checkpoint_without_vocabulary_gets_no_invented_one(gpt2, tmp_path):
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match=r"holds no vocabulary.*copy the tokenizer files"):
         load_tokenizer(folder)
+
+
+def test_a_network_that_is_parted_says_where_it_did_not_fit(gpt2, tmp_path):
+    """As accelerate parts it where the devices are too small: the last block on disk."""
+    whole = load_network("causal-lm", gpt2, dtype="float64", attention="sdpa", device="cpu")
+    places = {"transformer.wte": "cpu", "transformer.wpe": "cpu", "transformer.h.0": "cpu", "transformer.ln_f": "cpu"}
+    parted = AutoModelForCausalLM.from_pretrained(
+        gpt2,
+        dtype=torch.float64,
+        device_map={**places, "transformer.h.1": "disk", "lm_head": "cpu"},
+        offload_folder=tmp_path,
+        attn_implementation="sdpa",
+    )
+    ids = torch.tensor([[5, 9, 200]])
+    assert torch.equal(parted(ids).logits, whole(ids).logits)
+    refuse_offloading(whole, folder=gpt2, device="cuda")
+    refuse_offloading(parted, folder=gpt2, device="cpu")
+    with pytest.raises(
+        ModelError, match=r"transformer\.h\.0, .* did not fit on the 0 GPU.*raise engine\.gpus_per_actor"
+    ):
+        refuse_offloading(parted, folder=gpt2, device="cuda")
