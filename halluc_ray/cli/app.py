@@ -18,6 +18,7 @@ from rich.console import Console
 from halluc_ray.cli.convert import convert
 from halluc_ray.cli.exits import DONE, TOO_MANY_FAILED, exits, report_unexpected, resumable
 from halluc_ray.cli.importing import import_command
+from halluc_ray.cli.preview import preview
 
 if TYPE_CHECKING:
     from halluc_ray.config import RunSpec
@@ -227,6 +228,7 @@ def demo(
 
 app.command()(convert)
 app.command(name="import")(import_command)
+app.command()(preview)
 
 
 def _console() -> Console:
