@@ -13,6 +13,7 @@ from halluc_ray.statistics import wilson
 
 _WORST = 8
 _OUT_OF = (10, 100, 1000)
+_ENOUGH = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,6 @@ def plain_share(rate: Rate) -> tuple[str, Mapping[str, int]]:
         return "all_of_them", {}
     share = rate.hallucinated / rate.defined
     for out_of in _OUT_OF:
-        if out_of * share >= 1 and out_of * (1 - share) >= 1:
+        if _ENOUGH <= out_of * share <= out_of - _ENOUGH:
             return "about_in", {"a": round(out_of * share), "b": out_of}
     return ("nearly_all", {}) if share > 1 / 2 else ("about_in", {"a": 1, "b": round(1 / share)})

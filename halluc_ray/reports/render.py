@@ -20,13 +20,13 @@ from halluc_ray.reports.report import Rate, Report
 from halluc_ray.reports.shown import ShownRow
 from halluc_ray.reports.templating import render_template
 from halluc_ray.reports.views import (
-    MOST_SYSTEMS,
     cell_text,
     headlines_view,
     indicator_view,
     largest_cells,
     measure_of,
     settings_view,
+    shown_systems,
     summaries_view,
     worst_view,
 )
@@ -75,28 +75,32 @@ def render_page(
 def _values(report: Report, record: RunRecord, rows: Sequence[ShownRow], context: PageContext) -> dict[str, Any]:
     worked = worked_samples(record, rows)
     measures = {indicator.name: measure_of(record, at) for at, indicator in enumerate(record.indicators)}
-    overall = [rate for rate in report.rates if not rate.slice]
+    systems = shown_systems(report, record)
+    headlines = headlines_view(report, record)
     worst = {indicator.name: worst_cells(report, indicator=indicator.name) for indicator in record.indicators}
     return {
         "assets": page_assets(),
         "report": report,
         "context": context,
         "heading": measures.popitem()[1] if len(set(measures.values())) == 1 else "both_rates",
-        "headlines": headlines_view(overall, record),
-        "hidden_systems": max(0, len(report.systems) - MOST_SYSTEMS),
+        "headlines": headlines,
+        "hidden_headlines": len(report.systems) - len(headlines) if record.indicators else 0,
         "full_axis": axis_for(()),
         "worst": [worst_view(cell) for found in worst.values() for cell in found.cells],
         "looked_at": sum(found.looked_at for found in worst.values()),
-        "indicators": [indicator_view(report, record, at, worked) for at in range(len(record.indicators))],
+        "indicators": [
+            indicator_view(report, record, at, systems=systems, samples=worked) for at in range(len(record.indicators))
+        ],
         "summaries": summaries_view(report.summaries),
         "systems": report.systems,
+        "shown_facts": [facts for facts in report.systems if facts.system in systems],
         "confidence": f"{100 * record.confidence:g}\N{NO-BREAK SPACE}%",
         "settings": [settings_view(system.model_dump(mode="json")) for system in record.systems],
         "tokens": any(facts.output_tokens for facts in report.systems),
         "outcomes": [outcome.label for outcome in OUTCOMES],
         "cell": cell_text,
         "counted": _counted,
-        "page_data": json_text(_page_data(report, record, overall, worst)),
+        "page_data": json_text(_page_data(report, record, systems, worst)),
     }
 
 
@@ -104,15 +108,13 @@ def _counted(what: str, number: int) -> dict[str, object]:
     return phrase(f"one_{what}") if number == 1 else phrase(f"n_{what}s", n=number)
 
 
-def _page_data(
-    report: Report, record: RunRecord, overall: Sequence[Rate], worst: Mapping[str, Worst]
-) -> dict[str, Any]:
+def _page_data(report: Report, record: RunRecord, shown: frozenset[str], worst: Mapping[str, Worst]) -> dict[str, Any]:
     """What the charts draw: every overall rate, the largest cells of every slice, the worst cells."""
-    systems = [facts.system for facts in report.systems][:MOST_SYSTEMS]
+    systems = [facts.system for facts in report.systems if facts.system in shown]
     room = _CHARTED_RATES // max(1, len(record.indicators) * len(record.slices) * len(systems))
-    charted = [rate for rate in overall if rate.system in systems]
+    charted = [rate for rate in report.overall() if rate.system in shown]
     for indicator in record.indicators:
-        rates = [rate for rate in report.rates if rate.indicator == indicator.name and rate.system in systems]
+        rates = [rate for rate in report.rates if rate.indicator == indicator.name and rate.system in shown]
         for columns in record.slices:
             charted += largest_cells(rates, columns)[: min(_CHARTED_CELLS, max(1, room)) * len(systems)]
     return {

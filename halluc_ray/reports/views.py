@@ -23,7 +23,10 @@ from halluc_ray.reports.templating import grouped, percent
 from halluc_ray.reports.words import phrase, translated
 from halluc_ray.reports.worked import WorkedSample
 
-MOST_SYSTEMS = 60
+_MOST_SYSTEMS = 200
+_ALL_SYSTEMS = 300
+_MANY_HEADLINES = 24
+_FEW_HEADLINES = 12
 _SHOWN_CELLS = 40
 _FEWEST_CELLS = 8
 _ALL_CELLS = 400
@@ -75,11 +78,22 @@ class WorstView:
     query: str
 
 
-def indicator_view(report: Report, record: RunRecord, position: int, samples: Sequence[WorkedSample]) -> IndicatorView:
+def shown_systems(report: Report, record: RunRecord) -> frozenset[str]:
+    """The systems that the page has room for; where that is not all, those with the highest rates."""
+    room = min(_MOST_SYSTEMS, _ALL_SYSTEMS // max(1, len(record.indicators)))
+    highest: dict[str, float] = {facts.system: -1.0 for facts in report.systems}
+    for rate in report.overall():
+        highest[rate.system] = max(highest[rate.system], -1.0 if rate.rate is None else rate.rate)
+    return frozenset(sorted(highest, key=lambda system: -highest[system])[:room])
+
+
+def indicator_view(
+    report: Report, record: RunRecord, position: int, *, systems: frozenset[str], samples: Sequence[WorkedSample]
+) -> IndicatorView:
     """The part of the page that is about the indicator at a position of the record."""
     indicator = record.indicators[position]
     rates = [rate for rate in report.rates if rate.indicator == indicator.name]
-    overall = [rate for rate in rates if not rate.slice]
+    overall = [rate for rate in rates if not rate.slice and rate.system in systems]
     reasons = [reason for reason in report.reasons if reason.indicator == indicator.name and reason.reason]
     room = _ALL_CELLS // max(1, len(record.indicators) * len(record.slices))
     shown = min(_SHOWN_CELLS, max(_FEWEST_CELLS, room))
@@ -88,8 +102,8 @@ def indicator_view(report: Report, record: RunRecord, position: int, samples: Se
         kind=indicator.kind,
         options=as_json(indicator.options),
         measure=measure_of(record, position),
-        overall=tuple(overall[:MOST_SYSTEMS]),
-        hidden=len(overall[MOST_SYSTEMS:]),
+        overall=tuple(overall),
+        hidden=len(report.systems) - len(overall),
         axis=axis_for(overall),
         slices=tuple(_slice(columns, rates, shown) for columns in record.slices),
         reasons=tuple(sorted(reasons, key=lambda reason: -reason.rows)[:_SHOWN_REASONS]),
@@ -105,14 +119,19 @@ def measure_of(record: RunRecord, position: int) -> str:
     )
 
 
-def headlines_view(overall: Sequence[Rate], record: RunRecord) -> list[Headline]:
-    """One headline for each system, in the order of the report."""
+def headlines_view(report: Report, record: RunRecord) -> list[Headline]:
+    """One headline for each system, in the order of the report; of very many, those of the highest rates."""
     by_system: dict[str, list[Rate]] = {}
-    for rate in overall:
+    for rate in report.overall():
         by_system.setdefault(rate.system, []).append(rate)
+    chosen = list(by_system)
+    if len(chosen) > _MANY_HEADLINES:
+        chosen.sort(key=lambda system: -(by_system[system][0].rate or 0.0))
+        del chosen[_FEW_HEADLINES:]
+    measure = measure_of(record, 0)
     return [
-        Headline(system, tuple(rates), _sentence(rates[0], measure=measure_of(record, 0)))
-        for system, rates in list(by_system.items())[:MOST_SYSTEMS]
+        Headline(system, tuple(by_system[system]), _sentence(by_system[system][0], measure=measure))
+        for system in chosen
     ]
 
 

@@ -3,6 +3,7 @@
 // name, so that they follow the theme; every number is in a table too. Caller: page.js.
 
 const MATRIX_ROWS = 20;
+const MOST_ACROSS = 16;
 
 const charts = {
   order: [],
@@ -57,7 +58,10 @@ const charts = {
     };
     const head = shared(distinct);
     const tail = shared(distinct.map((name) => [...name.slice(head)].reverse().join("")));
-    const cut = (name) => `${head > 6 ? "…" : name.slice(0, head)}${name.slice(head, name.length - tail)}${tail > 6 ? "…" : name.slice(name.length - tail)}`;
+    const surplus = Math.max(...distinct.map((name) => name.length)) - Math.floor(length) + 2;
+    const first = Math.min(head, surplus);
+    const last = Math.min(tail, Math.max(0, surplus - first));
+    const cut = (name) => `${first > 1 ? "…" : ""}${name.slice(first > 1 ? first : 0, name.length - last)}${last ? "…" : ""}`;
     return new Map(distinct.map((name) => [name, charts.short(cut(name), length)]));
   },
 
@@ -77,9 +81,9 @@ const charts = {
     const labels = charts.labels(rates.map((rate) => rate.label), left / 8.4);
     const names = new Map(rates.map((rate) => [rate.key, labels.get(rate.label)]));
     const chart = Plot.plot({
-      width, height: 44 + rows.length * 26, marginLeft: left, marginRight: 24, marginTop: 8, marginBottom: 32,
+      width, height: 44 + rows.length * (rows.length > 40 ? 19 : 26), marginLeft: left, marginRight: 24, marginTop: rows.length > 20 ? 28 : 8, marginBottom: 32,
       style: { fontSize: "13px", background: "none", color: "var(--ink)", fontFamily: "inherit" },
-      x: { domain: [0, top], tickFormat: (share) => `${+(100 * share).toFixed(1)} %`, ticks: Math.max(3, Math.min(8, (width - left) / 80)), grid: true, label: null },
+      x: { domain: [0, top], axis: rows.length > 20 ? "both" : "bottom", tickFormat: (share) => `${+(100 * share).toFixed(1)} %`, ticks: Math.max(3, Math.min(8, (width - left) / 80)), grid: true, label: null },
       y: { domain: rows, label: null, tickFormat: (key) => names.get(key), tickSize: 0 },
       marks: [
         Plot.gridX({ stroke: "var(--grid)", strokeOpacity: 1 }),
@@ -158,33 +162,41 @@ const charts = {
     return charts.dots(rates, { width, rows: rates.map((rate) => rate.key), label });
   },
 
+  // Systems stand across while they fit and are fewer than the cells; else the cells do.
   matrix(found, width, label) {
-    const cells = new Map();
-    for (const rate of found) cells.set(charts.cellName(rate), true);
-    const shown = [...cells.keys()].slice(0, MATRIX_ROWS);
+    const cells = [...new Set(found.map(charts.cellName))];
+    const systems = charts.order.filter((system) => found.some((rate) => rate.system === system));
+    const turned = systems.length > Math.max(MOST_ACROSS, cells.length);
+    const left = Math.min(240, Math.max(80, width * 0.24));
+    const most = Math.max(2, Math.floor((width - left) / 34));
+    const across = (turned ? cells : systems).slice(0, most);
+    const down = (turned ? systems : cells).slice(0, turned ? 3 * MATRIX_ROWS : MATRIX_ROWS);
     const rates = found
-      .map((rate) => ({ ...rate, key: charts.cellName(rate), label: `${charts.cellName(rate)} · ${rate.system}` }))
-      .filter((rate) => shown.includes(rate.key));
-    const systems = charts.order.filter((system) => rates.some((rate) => rate.system === system));
-    const left = Math.min(240, Math.max(80, width * 0.22));
-    const room = (width - left) / systems.length;
-    const turned = room < 110;
-    const across = charts.labels(systems, turned ? Math.min(22, width / 28) : room / 8);
-    const down = charts.labels(shown, left / 8);
+      .map((rate) => ({ ...rate, cell: charts.cellName(rate), label: `${charts.cellName(rate)} · ${rate.system}` }))
+      .map((rate) => ({ ...rate, x: turned ? rate.cell : rate.system, y: turned ? rate.system : rate.cell }))
+      .filter((rate) => across.includes(rate.x) && down.includes(rate.y));
+    return charts.named(charts.grid(rates, { width, left, across, down }), label);
+  },
+
+  grid(rates, { width, left, across, down }) {
+    const room = Math.min(160, (width - left) / across.length);
+    const slanted = room < 110;
+    const above = charts.labels(across, slanted ? Math.min(22, width / 28) : room / 8);
+    const beside = charts.labels(down, left / 8);
     const top = charts.top(rates);
-    const chart = Plot.plot({
-      width, marginLeft: left, marginRight: turned ? 60 : 8, marginTop: turned ? 120 : 30, marginBottom: 6,
-      height: (turned ? 126 : 36) + shown.length * 30,
+    const step = down.length > 40 ? 20 : 30;
+    return Plot.plot({
+      width: Math.min(width, left + room * across.length + 68), height: (slanted ? 126 : 36) + down.length * step,
+      marginLeft: left, marginRight: slanted ? 60 : 8, marginTop: slanted ? 120 : 30, marginBottom: 6,
       style: { fontSize: "12px", background: "none", color: "var(--ink)", fontFamily: "inherit" },
-      x: { domain: systems, axis: "top", label: null, tickSize: 0, tickRotate: turned ? -40 : 0, tickFormat: (name) => across.get(name) },
-      y: { domain: shown, label: null, tickSize: 0, tickFormat: (name) => down.get(name) },
+      x: { domain: across, axis: "top", label: null, tickSize: 0, tickRotate: slanted ? -40 : 0, tickFormat: (name) => above.get(name) },
+      y: { domain: down, label: null, tickSize: 0, tickFormat: (name) => beside.get(name) },
       marks: [
-        Plot.cell(rates, { x: "system", y: "key", fill: "var(--heat)", fillOpacity: (rate) => rate.rate / top, stroke: "var(--line)", inset: 1, rx: 3 }),
+        Plot.cell(rates, { x: "x", y: "y", fill: "var(--heat)", fillOpacity: (rate) => rate.rate / top, stroke: "var(--line)", inset: 1, rx: 3 }),
         ...(room > 26 ? charts.numbers(rates, room, top) : []),
-        Plot.tip(rates, Plot.pointer({ x: "system", y: "key", title: charts.told, fill: "var(--card)", stroke: "var(--line)" })),
+        Plot.tip(rates, Plot.pointer({ x: "x", y: "y", title: charts.told, fill: "var(--card)", stroke: "var(--line)" })),
       ],
     });
-    return charts.named(chart, label);
   },
 
   // Numbers in two inks, so that each can be read on its own shade.
@@ -192,8 +204,8 @@ const charts = {
     const text = (rate) => (100 * rate.rate).toFixed(room > 60 ? 1 : 0);
     const dark = (rate) => rate.rate / top > 0.6;
     return [
-      Plot.text(rates.filter((rate) => !dark(rate)), { x: "system", y: "key", text, fill: "var(--ink)" }),
-      Plot.text(rates.filter(dark), { x: "system", y: "key", text, fill: "var(--on-heat)" }),
+      Plot.text(rates.filter((rate) => !dark(rate)), { x: "x", y: "y", text, fill: "var(--ink)" }),
+      Plot.text(rates.filter(dark), { x: "x", y: "y", text, fill: "var(--on-heat)" }),
     ];
   },
 
