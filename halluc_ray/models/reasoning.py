@@ -1,7 +1,7 @@
 """From what a model generated to its answer: traces are taken off, and counted.
 
 Pure. Knows the tags that a system's `reasoning` names; knows no tokenizer and no network: who calls
-says how many tokens a stretch of the text took. Callers: `generation`, `endpoint`.
+says how many tokens a stretch of the text took. Callers: `answers`, `endpoint`.
 """
 
 from __future__ import annotations

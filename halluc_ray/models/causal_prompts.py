@@ -1,0 +1,65 @@
+"""Prompts of a causal language model as tokens, cut to the limit.
+
+A prompt above the limit keeps its beginning-of-sequence token and its end, where the question and the
+chat turn's header stand; the cut is counted. Knows a tokenizer; knows no network. Callers: `causal`,
+`vllm_backend`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from halluc_ray.config import CausalSystem
+from halluc_ray.errors import SpecError
+from halluc_ray.models.prompts import UnusableRow
+from halluc_ray.models.protocol import Encoded
+from halluc_ray.models.rendering import Renderer
+from halluc_ray.records import Sample
+
+
+class CausalPrompts:
+    """Encodes the samples of one system.
+
+    Attributes:
+        limit: tokens that a prompt may have.
+    """
+
+    def __init__(self, system: CausalSystem, *, tokenizer: Any, positions: int) -> None:
+        """Find the limit; `positions` are those that prompt and answer share.
+
+        Raises:
+            SpecError: template, chat or limits don't fit the checkpoint.
+        """
+        self._draws = system.decoding.samples
+        self._bos = tokenizer.bos_token_id
+        self._renderer = Renderer(system, tokenizer)
+        room = positions - system.decoding.max_new_tokens
+        if room < 2:
+            raise SpecError(
+                f"systems.{system.name}.decoding.max_new_tokens: {system.decoding.max_new_tokens} leaves no room "
+                f"for a prompt in the model's {positions} positions; lower it"
+            )
+        self.limit = min(system.max_input_tokens, room)
+        self._renderer.check_room(self.limit)
+
+    def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
+        """Fill, wrap and tokenise; see `Model.encode`.
+
+        Raises:
+            UnusableRow: a sample lacks a text that the template reads, or its prompt has no token.
+        """
+        if not samples:
+            return []
+        coded = self._renderer.tokens(self._renderer.texts(samples))
+        return [row for sample, ids in zip(samples, coded, strict=True) for row in self._draws_of(sample, ids)]
+
+    def _draws_of(self, sample: Sample, ids: list[int]) -> Iterator[Encoded]:
+        if not ids:
+            raise UnusableRow("empty_prompt", "the prompt has no token")
+        truncated = len(ids) > self.limit
+        if truncated:
+            kept = ids[-self.limit :]
+            ids = [ids[0], *kept[1:]] if ids[0] == self._bos else kept
+        for draw in range(self._draws):
+            yield Encoded(sample.row, draw, sample.id, tuple(ids), truncated=truncated)
