@@ -24,11 +24,12 @@ def save_t5(folder: Path) -> Path:
     tokenizer = save_tokenizer(folder, pad=True)
     torch.manual_seed(8)
     config = T5Config(
-        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=2,
-        eos_token_id=1, pad_token_id=2,
+        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0,
+        eos_token_id=1, pad_token_id=2, tie_word_embeddings=False,
     )  # fmt: skip
     network = T5ForConditionalGeneration(config)
     torch.nn.init.normal_(network.shared.weight, std=1.5)
+    torch.nn.init.normal_(network.lm_head.weight, std=1.0)
     network.save_pretrained(folder)
     return folder
 
