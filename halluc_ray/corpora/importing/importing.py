@@ -236,7 +236,7 @@ class _Import:
             columns=self._writer.kinds,
             nulls={column: self._null_rows(column) for column in self._writer.kinds},
             duplicates=duplicates,
-            left_out=tuple(sorted(self._rows.left_out)),
+            left_out=tuple(sorted(self._rows.left_out - self._options.mapper.touched)),
             renamed=dict(sorted(self._rows.renamed.items())),
             nan_as_null=self._nans,
         )

@@ -34,6 +34,7 @@ class LightevalDetails:
 
     names = ("id", "prompt", "response", "reference")
     fields = frozenset({*_NESTED, *_FLAT, "metrics", "choices", "gold_index"})
+    touched = fields
 
     def rows(self, record: Record) -> Iterator[tuple[dict[str, Any], int | None]]:
         """One row per sample; one per answer where the sample was answered several times.

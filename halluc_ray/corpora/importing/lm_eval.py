@@ -37,6 +37,7 @@ class LmEvalSamples:
 
     names = ("id", "prompt", "response", "reference")
     fields = _OWN
+    touched = fields
 
     def rows(self, record: Record) -> Iterator[tuple[dict[str, Any], int | None]]:
         """One row per sample; one per answer where the sample was answered several times.

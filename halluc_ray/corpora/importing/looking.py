@@ -184,9 +184,9 @@ def _proposed(paths: list[str]) -> str:
         for name in names[:-1]:
             by_name.setdefault(name, path)
     chosen: dict[str, str] = {}
-    for column, names in _USUAL.items():
+    for column, usual in _USUAL.items():
         found = next(
-            (by_name[name] for name in names if name in by_name and by_name[name] not in chosen.values()), None
+            (by_name[name] for name in usual if name in by_name and by_name[name] not in chosen.values()), None
         )
         if found is not None:
             chosen[column] = f"join({found})" if column in ("prompt", "context") and "[]" in found else found

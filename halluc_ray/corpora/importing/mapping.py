@@ -72,6 +72,12 @@ class ColumnMap:
         plain = [expression.paths[0] for expression in self.columns.values() if expression.is_plain]
         return frozenset(path.field for path in plain if path.field is not None and len(path.steps) == 1)
 
+    @property
+    def touched(self) -> frozenset[str]:
+        """See Mapper."""
+        paths = (path for expression in self.columns.values() for path in expression.paths)
+        return frozenset(path.field for path in paths if path.field is not None)
+
     def rows(self, record: Record) -> Iterator[tuple[dict[str, Any], int | None]]:
         """The rows that a record becomes: their values (MISSING where there is none) and, where exploded, their place.
 

@@ -34,6 +34,10 @@ class Mapper(Protocol):
     def fields(self) -> frozenset[str]:
         """Fields of the record that become a column as they are, and are not kept a second time."""
 
+    @property
+    def touched(self) -> frozenset[str]:
+        """Fields of which at least a part is read; that the rest is left out needs no word."""
+
     def rows(self, record: Record) -> Iterator[tuple[dict[str, Any], int | None]]:
         """Values by column, and the place within an exploded record. Raises RowProblem."""
 

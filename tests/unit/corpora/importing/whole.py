@@ -13,7 +13,7 @@ from halluc_ray.corpora.importing.reading import ReadingOptions
 
 
 def imported(
-    source: Path | str, out: Path, mapping: str, *, reading: dict[str, Any] | None = None, **options: Any
+    source: Path | str, out: Path | str, mapping: str, *, reading: dict[str, Any] | None = None, **options: Any
 ) -> ImportResult:
     """Import with a mapping, or with `preset NAME`."""
     name = mapping.removeprefix("preset ")
