@@ -18,7 +18,7 @@ from halluc_ray.reports.payload import EMPTY, payload_of
 from halluc_ray.reports.plot import axis_for
 from halluc_ray.reports.report import Rate, Report
 from halluc_ray.reports.shown import ShownRow
-from halluc_ray.reports.templating import render_template
+from halluc_ray.reports.templating import grouped, render_template
 from halluc_ray.reports.views import (
     cell_text,
     headlines_view,
@@ -105,7 +105,7 @@ def _values(report: Report, record: RunRecord, rows: Sequence[ShownRow], context
 
 
 def _counted(what: str, number: int) -> dict[str, object]:
-    return phrase(f"one_{what}") if number == 1 else phrase(f"n_{what}s", n=number)
+    return phrase(f"one_{what}") if number == 1 else phrase(f"n_{what}s", n=grouped(number))
 
 
 def _page_data(report: Report, record: RunRecord, shown: frozenset[str], worst: Mapping[str, Worst]) -> dict[str, Any]:

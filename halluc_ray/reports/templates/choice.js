@@ -1,12 +1,12 @@
 "use strict";
 // What the reader asks to see: filters and order, as pure functions, and their spelling in the address.
-// Knows rows; touches no document. Callers: samples.js, tests.
+// Knows rows; touches no document. Caller: samples.js.
 
 const NULL_SLICE = "\u0000null";
 
 const choice = {
   none() {
-    return { text: "", system: "", indicator: "", outcome: "", slices: {}, sort: "fair", page: 1 };
+    return { text: "", system: "", indicator: "", outcome: "", slices: Object.create(null), sort: "fair", page: 1 };
   },
 
   fromHash(hash) {
@@ -85,5 +85,3 @@ const choice = {
     return key ? found.sort((one, other) => key(one) - key(other) || one.row.at - other.row.at) : found;
   },
 };
-
-if (typeof module === "object" && module.exports) module.exports = { choice, NULL_SLICE };

@@ -30,7 +30,7 @@ const samples = {
     window.addEventListener("hashchange", samples.follow);
     document.getElementById("explorer").hidden = false;
     samples.follow();
-    const place = document.getElementById(decodeURIComponent(location.hash.slice(1).split("?")[0]));
+    const place = document.querySelector(":target");
     if (place) place.scrollIntoView();
   },
 
@@ -53,7 +53,7 @@ const samples = {
 
   fromForm() {
     const { text, system, indicator, outcome, sort } = samples.form.elements;
-    const slices = {};
+    const slices = Object.create(null);
     for (const select of samples.form.querySelectorAll("[data-slice]")) {
       if (select.value) slices[select.dataset.slice] = select.value === NULL_SLICE ? NULL_SLICE : select.value.slice(1);
     }
@@ -99,12 +99,16 @@ const samples = {
     samples.list.replaceChildren(...cards);
     const units = samples.found.reduce((sum, entry) => sum + entry.units.length, 0);
     const matches = document.getElementById("matches");
-    const numbers = { units: language.count(units), rows: language.count(samples.found.length) };
+    const numbers = { answers: samples.counted("answer", units), questions: samples.counted("question", samples.found.length) };
     matches.replaceChildren(units ? answers.word("matches", numbers) : answers.word("matches_none"));
     const place = { page: samples.asked.page, pages };
     document.getElementById("page-of").replaceChildren(answers.word("page_of", place));
     document.getElementById("previous").disabled = samples.asked.page === 1;
     document.getElementById("next").disabled = samples.asked.page === pages;
+  },
+
+  counted(what, number) {
+    return number === 1 ? { t: `one_${what}`, a: {} } : { t: `n_${what}s`, a: { n: language.count(number) } };
   },
 
   cards() {

@@ -24,7 +24,18 @@ def test_every_word_is_used_and_every_used_word_exists():
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     spoken = set(re.findall(r"[\"'](\w+)[\"']", text)) | {"of_systems"}
     made = {"theme_auto", "theme_light", "theme_dark", "sort_fair", "sort_worst", "sort_apart", "sort_id"}
-    made |= {"one_system", "n_systems", "one_indicator", "n_indicators", "bitwise_means", "scheduled_means"}
+    made |= {
+        "one_system",
+        "n_systems",
+        "one_indicator",
+        "n_indicators",
+        "one_answer",
+        "n_answers",
+        "one_question",
+        "n_questions",
+        "bitwise_means",
+        "scheduled_means",
+    }
     outcomes = {"hallucinated", "supported", "abstained", "undecided", "not_applicable", "failed"}
     assert set(page_words()) - spoken - made - outcomes == set()
     used = set(re.findall(r"\b(?:t|word|label|phrase|translated)\(\"(\w+)\"", text))
