@@ -93,17 +93,18 @@ class RowBuilder:
         return rows
 
     def check_found(self) -> None:
-        """Refuse a mapping of which a column was found in no record.
+        """Refuse a mapping of which a column, or a field to keep, was found in no record.
 
         Raises:
             InputError: names the columns, and the fields that records have.
         """
-        lost = [name for name in self.mapper.names if name not in self.found]
-        if lost:
-            fields = ", ".join(list(self.seen_fields)[:30])
+        fields = ", ".join(list(self.seen_fields)[:30])
+        if lost := [name for name in self.mapper.names if name not in self.found]:
             raise InputError(
                 f"no record has what is mapped to {', '.join(lost)}; records have the fields {fields}; mend --map"
             )
+        if isinstance(self.keep, frozenset) and (lost := sorted(self.keep - self._kept)):
+            raise InputError(f"no record has the field {', '.join(lost)}; there are {fields}; mend --keep")
 
     def _id(self, values: Mapping[str, Any], place: Place) -> str:
         if self.id_from_row:
@@ -130,17 +131,18 @@ class RowBuilder:
             return {}
         kept = {}
         for name, value in record.items():
-            if name in self._fields or not self._is_kept(name, value):
-                continue
-            kept[self._free_name(name)] = storable(value)
+            if self._is_kept(name, value):
+                kept[self._free_name(name)] = storable(value)
         return kept
 
     def _is_kept(self, name: str, value: Any) -> bool:
-        if isinstance(self.keep, frozenset):
-            return name in self.keep
         if name in self._kept:
             return True
-        if name in self.left_out or value is None:
+        if isinstance(self.keep, frozenset):
+            if name in self.keep:
+                self._kept.add(name)
+            return name in self.keep
+        if name in self._fields or name in self.left_out or value is None:
             return False
         if self.keep == "scalars" and isinstance(value, Mapping | list | tuple | bytes):
             self.left_out.add(name)

@@ -135,6 +135,8 @@ def _local_files(path: Path) -> list[tuple[str, CorpusFile]]:
             root = _folder_of_all(files)
             return [(entry.relative_to(root).as_posix(), _stat(entry)) for entry in files]
         raise InputError(f"the pattern {path} matches no file; check it with: ls {path}")
+    if path.exists():
+        raise InputError(f"{path} is neither a file nor a folder; write what it gives into a file first")
     hint = "; a dataset on the hub is written hf://owner/name" if not path.parent.exists() else ""
     raise InputError(f"{path} is not there{hint}; SOURCE is a file, a folder, a pattern, an s3:// URI or a hub id")
 

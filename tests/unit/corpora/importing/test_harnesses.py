@@ -52,7 +52,7 @@ def test_lm_eval_generations_of_several_filters(tmp_path: Path) -> None:
     name = "samples_gsm8k_cot_2025-01-02T03-04-05.678.jsonl"
     flexible = gen_sample(filter="flexible-extract", filtered_resps=["5"], exact_match=0.0)
     write_lines(tmp_path / name, gen_sample(), flexible)
-    result = imported(tmp_path / name, tmp_path / "out", "preset lm-eval", keep="none")
+    result = imported(tmp_path / name, tmp_path / "out", "preset lm-eval", keep=frozenset({"doc"}))
     assert result.duplicates.rows == 0
     assert rows(tmp_path / "out") == [
         {
@@ -64,6 +64,7 @@ def test_lm_eval_generations_of_several_filters(tmp_path: Path) -> None:
             "raw_response": " The answer is 4.",
             "reference": "4",
             "exact_match": score,
+            "doc": '{"question": "2+2?", "answer": "4"}',
         }
         for filter, response, score in (("strict-match", "4", 1.0), ("flexible-extract", "5", 0.0))
     ]

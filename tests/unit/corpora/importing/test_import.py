@@ -13,6 +13,8 @@ from filelock import FileLock
 
 from halluc_ray.corpora.importing import look_at, publishing, writer
 from halluc_ray.corpora.importing.reading import ReadingOptions
+from halluc_ray.corpora.importing.sources import HubDataset, find_source
+from halluc_ray.corpora.importing.tables import read_hub
 from halluc_ray.errors import InputError, SpecError
 from tests.unit.corpora.importing.whole import imported, rows, write_lines
 
@@ -123,6 +125,11 @@ def test_a_path_that_no_record_has_is_an_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "a.jsonl"]
 
 
+def test_a_field_to_keep_that_no_record_has_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no record has the field lnag; there are id, q, lang"):
+        imported(write_lines(tmp_path / "a.jsonl", *RECORDS), tmp_path / "out", MAP, keep=frozenset({"lnag", "lang"}))
+
+
 def test_files_and_row_groups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "GROUP_BYTES", 20_000)
     monkeypatch.setattr(writer, "FILE_BYTES", 20_000)
@@ -220,6 +227,29 @@ def test_parquet_and_arrow_and_saved_datasets(tmp_path: Path) -> None:
     assert [row["id"] for row in rows(tmp_path / "test")] == ["9", "8", "7", "6", "5", "4"]
 
 
+def test_a_dataset_with_splits_and_images_is_streamed_as_the_hub_would(tmp_path: Path) -> None:
+    """A folder in the hub's layout stands for a repository: the same calls read either."""
+    for split, count in (("train", 3), ("test", 2)):
+        (tmp_path / "repo" / split).mkdir(parents=True)
+        write_lines(
+            tmp_path / "repo" / split / "data.jsonl", *({"id": n, "q": {"text": f"{split}{n}"}} for n in range(count))
+        )
+    source = HubDataset(str(tmp_path / "repo"))
+    found = [record.value for record in read_hub(source, name=None, split="test")]
+    assert found == [{"id": 0, "q": {"text": "test0"}}, {"id": 1, "q": {"text": "test1"}}]
+    with pytest.raises(InputError, match=r"has the splits test, train|has the splits train, test"):
+        next(read_hub(source, name=None, split=None))
+    with pytest.raises(InputError, match="can not be read"):
+        next(read_hub(source, name=None, split="dev"))
+    features = datasets.Features({"id": datasets.Value("int64"), "image": datasets.Image()})
+    pictures = datasets.Dataset.from_dict(
+        {"id": [1], "image": [{"bytes": b"no picture", "path": "a.png"}]}, features=features
+    )
+    pictures.save_to_disk(str(tmp_path / "pictures"))
+    imported(tmp_path / "pictures", tmp_path / "out", "id=id,image=image.bytes")
+    assert rows(tmp_path / "out") == [{"id": "1", "image": b"no picture"}]
+
+
 def test_bytes_do_not_mix_with_text(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1], "v": [b"\x00"]}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"id": [2], "v": ["text"]}), tmp_path / "b.parquet")
@@ -249,6 +279,17 @@ def test_sources_that_are_none(tmp_path: Path, name: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         imported(tmp_path / name, tmp_path / "out", "id=id")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["hf://owner/name", "hf://datasets/owner/name", "owner/name"])
+def test_hub_ids(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_source(name) == HubDataset("owner/name")
+    (tmp_path / "owner").mkdir()
+    (tmp_path / "owner" / "name").write_text("")
+    if name == "owner/name":
+        with pytest.raises(InputError, match="--format"):
+            find_source(name)
 
 
 def test_a_look_shows_paths_that_a_mapping_can_use(tmp_path: Path) -> None:
