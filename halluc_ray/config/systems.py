@@ -60,6 +60,16 @@ class CausalSystem(LocalPromptSection, CheckpointSection):
     max_input_tokens: int = Field(default=1024, gt=0)
     decoding: Decoding = Decoding()
 
+    @model_validator(mode="after")
+    def _backend_can_do_it(self) -> CausalSystem:
+        if self.backend == "vllm" and self.adapter is not None:
+            raise ValueError(
+                "adapter is put on by backend: transformers alone; set that, or merge it into a checkpoint"
+            )
+        if self.backend == "vllm" and self.dtype == "float64":
+            raise ValueError("dtype: float64 is computed by backend: transformers alone")
+        return self
+
 
 class Seq2SeqSystem(LocalPromptSection, CheckpointSection):
     """An encoder-decoder (T5, BART, Marian, mBART families)."""

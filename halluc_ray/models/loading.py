@@ -58,6 +58,10 @@ def load_model(
             from halluc_ray.models.encoder import Encoder
 
             return Encoder(system, folder=folder, labels=labels, network=network(), device=device)
+        case CausalSystem(backend="vllm"):
+            from halluc_ray.models.vllm_backend import VllmLM
+
+            return VllmLM(system, folder=folder, dtype=dtype)
         case CausalSystem():
             from halluc_ray.models.causal import CausalLM
 

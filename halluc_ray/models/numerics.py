@@ -32,7 +32,7 @@ from typing import Any, Literal
 
 from halluc_ray.config import CheckpointSystem, Engine
 from halluc_ray.errors import NumericsMismatch, SpecError
-from halluc_ray.models import quantisation
+from halluc_ray.models import backends, quantisation
 
 Device = Literal["cpu", "cuda"]
 
@@ -113,7 +113,7 @@ def resolve(
         JSON-ready values; everything in them belongs to the stage's digest.
 
     Raises:
-        SpecError: a GPU run whose accelerator is not known, or quantised weights that can't run here.
+        SpecError: a GPU run whose accelerator is not known, or quantised weights or a backend that can't run here.
     """
     dtype = auto_dtype(device, config=config) if system.dtype == "auto" else system.dtype
     budget = engine.tokens_per_batch
@@ -126,6 +126,7 @@ def resolve(
         "attention": "eager" if config.get("model_type") in _SDPA_LESS else "sdpa",
         "token_budget": budget,
         **quantisation.freeze(config, device=device, where=f"systems[{system.name}]"),
+        **backends.freeze(system, engine=engine, device=device),
     }
     if device == "cuda" and engine.gpus_per_actor > 1:
         numerics["gpus"] = int(engine.gpus_per_actor)  # where the weights are parted decides what is added first

@@ -121,18 +121,27 @@ def _placed(device: str, *, quantised: bool) -> dict[str, Any]:
 
 
 def longest_input(network: Any, tokenizer: Any) -> int:
-    """Tokens that the network can take at most, by its position table and its tokenizer's own limit.
+    """Tokens that the network can take at most, by its position table and its tokenizer's own limit."""
+    return most_tokens(network.config, tokenizer, reserved=_reserved_positions(network))
+
+
+def most_tokens(config: Any, tokenizer: Any, *, reserved: int = 0) -> int:
+    """The same from a config.
 
     Relative positions alone (T5 family) have no end: what their tokenizers call a limit is the length of training.
+
+    Args:
+        config: of the network.
+        tokenizer: of the network.
+        reserved: positions that no token takes.
     """
-    config = network.config
     names = ("max_position_embeddings", "n_positions", "max_encoder_position_embeddings")
     positions = next((found for name in names if (found := getattr(config, name, None)) and found > 0), None)
     if getattr(config, "relative_attention_num_buckets", None) and not getattr(config, names[0], None):
         return _UNBOUNDED_TOKENS
     limits = [_UNBOUNDED_TOKENS, int(tokenizer.model_max_length)]
     if positions:
-        limits.append(int(positions) - _reserved_positions(network))
+        limits.append(int(positions) - reserved)
     return min(limits)
 
 

@@ -2,7 +2,7 @@
 
 Sampling is the Gumbel-max trick: the largest of score + Gumbel noise is a draw from softmax(score).
 The noise is a function of (seed, id, draw, position) through a counter-based generator, so that a
-draw is the same whatever shares its batch, wherever it runs. Caller: `causal`. Imports torch.
+draw is the same whatever shares its batch, wherever it runs. Callers: `generation`, `vllm_backend`. Imports torch.
 
 Reference: E. J. Gumbel, Statistical Theory of Extreme Values (1954), and C. J. Maddison, D. Tarlow,
 T. Minka, A* Sampling (2014), section 2; the generator is Philox4x64 of J. K. Salmon et al. (2011).
@@ -35,10 +35,22 @@ def gumbel_noise(num_tokens: int, *, seed: int, sample_id: str, draw: int, posit
     Returns:
         float64 of shape `(num_tokens,)`, finite.
     """
-    key = hashlib.blake2b(f"{seed}\0{draw}\0{sample_id}".encode(), digest_size=16).digest()
-    raw = np.random.Philox(key=int.from_bytes(key, "little"), counter=position << 128).random_raw(num_tokens)
+    key = unit_key(seed=seed, sample_id=sample_id, draw=draw)
+    raw = np.random.Philox(key=key, counter=position << 128).random_raw(num_tokens)
     uniform = ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     return -np.log(-np.log(uniform))
+
+
+def unit_key(*, seed: int, sample_id: str, draw: int) -> int:
+    """128 bits that belong to one unit: key of its noise.
+
+    Args:
+        seed: the decoding's seed.
+        sample_id: the sample's id.
+        draw: which of its draws.
+    """
+    key = hashlib.blake2b(f"{seed}\0{draw}\0{sample_id}".encode(), digest_size=16).digest()
+    return int.from_bytes(key, "little")
 
 
 class TokenChoice(LogitsProcessor):  # type: ignore[misc]
