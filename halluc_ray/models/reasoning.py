@@ -61,11 +61,12 @@ def take_answer(
         return output
     text = output.text
     spans, unclosed = visible_spans(text, tags=reasoning.tags, opened=opened)
-    if unclosed is None and spans == [(0, len(text))]:
+    traces = list(_gaps(spans, len(text)))
+    if unclosed is None and not traces:
         return replace(output, num_reasoning_tokens=0)
     thought = None
     if tokens_until is not None:
-        thought = sum(tokens_until(stop) - tokens_until(start) for start, stop in _gaps(spans, len(text)))
+        thought = sum(tokens_until(stop) - tokens_until(start) for start, stop in traces)
     found = replace(output, raw_text=text, num_reasoning_tokens=thought)
     pieces = [text[start:stop] for start, stop in spans]
     if unclosed is None:
