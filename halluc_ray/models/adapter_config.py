@@ -13,8 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from halluc_ray.errors import InputError, SpecError
-
-CONFIG = "adapter_config.json"
+from halluc_ray.models.checkpoints import ADAPTER_CONFIG
 
 _HARMLESS_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 _IDLE_KEYS = frozenset(
@@ -59,9 +58,11 @@ def read_adapter_config(data: bytes, *, where: str) -> AdapterConfig:
     try:
         found = json.loads(data)
     except ValueError as error:
-        raise InputError(f"{where}: {CONFIG} is no JSON ({error}); copy the adapter again") from error
+        raise InputError(f"{where}: {ADAPTER_CONFIG} is no JSON ({error}); copy the adapter again") from error
     if not isinstance(found, dict):
-        raise InputError(f"{where}: {CONFIG} holds a {type(found).__name__}, not an object; copy the adapter again")
+        raise InputError(
+            f"{where}: {ADAPTER_CONFIG} holds a {type(found).__name__}, not an object; copy the adapter again"
+        )
     _refuse_options(found, where=where)
     given = {key: value for key, value in found.items() if value is not None}
     try:
@@ -70,7 +71,7 @@ def read_adapter_config(data: bytes, *, where: str) -> AdapterConfig:
         first = error.errors()[0]
         at = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            f"{where}: {CONFIG}: {at}: {json.dumps(first['input'])[:60]}: {first['msg']}; copy the adapter again"
+            f"{where}: {ADAPTER_CONFIG}: {at}: {json.dumps(first['input'])[:60]}: {first['msg']}; copy the adapter again"
         ) from error
 
 

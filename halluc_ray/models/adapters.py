@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from halluc_ray.errors import InputError, SpecError
-from halluc_ray.models.adapter_config import CONFIG, AdapterConfig, read_adapter_config
+from halluc_ray.models.adapter_config import AdapterConfig, read_adapter_config
 from halluc_ray.models.checkpoint_cache import file_digests
 from halluc_ray.models.checkpoint_sources import Source, SourceFile
-from halluc_ray.models.checkpoints import checkpoint_digest
+from halluc_ray.models.checkpoints import ADAPTER_CONFIG, checkpoint_digest
 from halluc_ray.models.safetensors_headers import StoredTensor, read_header
 
 WEIGHTS = "adapter_model.safetensors"
@@ -84,13 +84,13 @@ def inspect_adapter(
     """
     files = {file.name: file for file in source.files()}
     where = f"{where}: {source.uri}"
-    if CONFIG not in files:
+    if ADAPTER_CONFIG not in files:
         held = ", ".join(sorted(files)[:8]) or "nothing"
-        raise InputError(f"{where} has no {CONFIG} (it holds {held}); name the folder that holds it")
+        raise InputError(f"{where} has no {ADAPTER_CONFIG} (it holds {held}); name the folder that holds it")
     if WEIGHTS not in files:
         pickled = f", only {PICKLED}: `halluc-ray convert {source.uri} OUT` makes it" if PICKLED in files else ""
         raise InputError(f"{where} has no {WEIGHTS}{pickled or '; copy the adapter again'}")
-    config = read_adapter_config(b"".join(source.chunks(files[CONFIG])), where=where)
+    config = read_adapter_config(b"".join(source.chunks(files[ADAPTER_CONFIG])), where=where)
     contents = _contents(read_header(source, files[WEIGHTS]), config, where=where)
     _refuse_misfits(contents, base, quantised=quantised, where=where)
     if not contents.heads and not _has_effect(source, files[WEIGHTS], contents, config):
@@ -98,7 +98,7 @@ def inspect_adapter(
             f"{where} changes nothing: in each of its {len(contents.modules)} modules A, B or lora_alpha is zero; "
             "name a trained adapter, or leave it out"
         )
-    digests = file_digests(source, [files[CONFIG], files[WEIGHTS]], cache=cache)
+    digests = file_digests(source, [files[ADAPTER_CONFIG], files[WEIGHTS]], cache=cache)
     known = _Suffixes(base)
     new = tuple(sorted(name for name in contents.heads if known.find(name) is None))
     return Adapter(source.uri, checkpoint_digest(digests), digests, new)

@@ -23,6 +23,7 @@ from halluc_ray.models.quantisation import count_weights, quantisation_of
 from halluc_ray.models.safetensors_headers import StoredTensor, read_header
 
 CONFIG = "config.json"
+ADAPTER_CONFIG = "adapter_config.json"
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
 _SIDE_FILES = frozenset(
@@ -115,6 +116,11 @@ def checkpoint_files(source: Source, listed: Sequence[SourceFile] | None = None)
         InputError: the place holds no config or no usable weights.
     """
     by_name = {file.name: file for file in (source.files() if listed is None else listed)}
+    if ADAPTER_CONFIG in by_name:
+        raise InputError(
+            f"checkpoint {source.uri}: it holds {ADAPTER_CONFIG}; name an adapter's folder as the system's adapter, "
+            "and as checkpoint the base in a folder of its own"
+        )
     if CONFIG not in by_name:
         held = ", ".join(sorted(by_name)[:8]) or "nothing"
         raise InputError(f"checkpoint {source.uri}: no {CONFIG} there (it holds {held}); name the folder that holds it")

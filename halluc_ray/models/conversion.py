@@ -23,11 +23,10 @@ from typing import Any
 
 from halluc_ray.errors import InputError
 from halluc_ray.models.checkpoint_sources import FolderSource, Source, SourceFile
-from halluc_ray.models.checkpoints import CONFIG, inspect_checkpoint
+from halluc_ray.models.checkpoints import ADAPTER_CONFIG, CONFIG, inspect_checkpoint
 
 MAX_SHARD_BYTES = 5_000_000_000
 TIMEOUT_S = 3600.0
-_ADAPTER_CONFIG = "adapter_config.json"
 _PICKLED = re.compile(r"(pytorch|adapter)_model(-\d+-of-\d+)?\.bin")
 _INDEX = "pytorch_model.bin.index.json"
 _COPIED = frozenset([".json", ".txt", ".model", ".jinja", ".md"])
@@ -101,7 +100,7 @@ def pickled_files(source: Source, files: Mapping[str, SourceFile]) -> list[str]:
     held = ", ".join(sorted(files)[:8]) or "nothing"
     if safe := [name for name in sorted(files) if name.endswith("model.safetensors")]:
         raise InputError(f"checkpoint {source.uri}: it holds {safe[0]} already; there is nothing to convert")
-    if not {CONFIG, _ADAPTER_CONFIG} & set(files):
+    if not {CONFIG, ADAPTER_CONFIG} & set(files):
         raise InputError(f"checkpoint {source.uri}: no {CONFIG} there (it holds {held}); name the folder that holds it")
     if _INDEX in files:
         named = _indexed(source, files[_INDEX])

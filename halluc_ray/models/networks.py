@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from halluc_ray.errors import ModelError
-from halluc_ray.models.adapter_config import CONFIG, read_adapter_config
+from halluc_ray.models.adapter_config import read_adapter_config
 from halluc_ray.models.adapters import WEIGHTS
+from halluc_ray.models.checkpoints import ADAPTER_CONFIG
 
 MAX_ADAPTERS = 8
 """Adapters held over one base; the one that was worn longest ago goes first."""
@@ -141,7 +142,7 @@ class Networks:
         from peft import LoraConfig, PeftModel, set_peft_model_state_dict
         from safetensors.torch import load_file
 
-        found = read_adapter_config((folder / CONFIG).read_bytes(), where=f"adapter {folder}")
+        found = read_adapter_config((folder / ADAPTER_CONFIG).read_bytes(), where=f"adapter {folder}")
         config = LoraConfig(**found.model_dump(exclude_unset=True), inference_mode=True, lora_dropout=0.0)
         if self._wrapper is None:
             self._wrapper = PeftModel(self._network, config, adapter_name=name, autocast_adapter_dtype=False)

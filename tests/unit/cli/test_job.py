@@ -42,6 +42,7 @@ def test_paths_inside_and_hub_ids_pass(here, override):
         ("corpus.uri=../corpus", r"corpus.uri: \.\./corpus lies outside"),
         ("corpus.uri=corpus/../../x", "lies outside"),
         ("systems.0.checkpoint=~/ckpt", r"systems\[0\].checkpoint: ~/ckpt lies outside"),
+        ("systems.0.adapter=../lora", r"systems\[0\].adapter: ../lora lies outside"),
     ],
 )
 def test_others_are_refused_with_the_reason(here, override, named):

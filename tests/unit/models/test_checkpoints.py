@@ -67,6 +67,13 @@ def test_pickled_weights_are_refused(folder):
         inspect(folder)
 
 
+def test_a_checkpoint_with_an_adapter_beside_it_is_refused(folder):
+    """Loading it would put the adapter on, and the digest would not say so."""
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"it holds adapter_config\.json; name an adapter"):
+        inspect(folder)
+
+
 def test_a_cut_weight_file_is_refused(folder):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
