@@ -27,6 +27,8 @@ from halluc_ray.storage.plain_types import plain_schema, plain_table
 
 _NAMED_ROWS = 5
 _AS_STORED = frozenset({"id", "label", "image"})
+_MAY_BE_NULL = frozenset({"options", "reference"})
+"""A choice is among both, so that either may be missing; a template that reads a null one fails as it is filled."""
 _NO_COLUMN = "\x00rows"
 """Carries the number of rows where no column is read."""
 
@@ -62,7 +64,7 @@ class ShardRows:
     def failures(self, roles: Iterable[str]) -> list[str | None]:
         """Why each row can't be evaluated by a system that reads `roles`; None where it can."""
         reasons = self.undecodable_in(roles)
-        for role in sorted(roles):
+        for role in sorted(set(roles) - _MAY_BE_NULL):
             if role in self.roles and self.roles[role].null_count:
                 for position in np.flatnonzero(pc.is_null(self.roles[role]).to_numpy(zero_copy_only=False)):
                     reasons[position] = reasons[position] or f"null_{role}"
