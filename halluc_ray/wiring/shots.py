@@ -16,6 +16,7 @@ from halluc_ray.config import Shot, ShotChoice, Store
 from halluc_ray.config.prompting import Shots
 from halluc_ray.errors import ObjectMissing, SpecError
 from halluc_ray.storage import open_store
+from halluc_ray.storage.uris import LocalPlace, S3Place, parse_uri
 
 _ANSWER = "answer"
 _MOST_BYTES = 64 * 2**20
@@ -71,10 +72,12 @@ def _read(location: str, names: frozenset[str], store: Store, where: str) -> Ite
 
 
 def _text(location: str, store: Store, where: str) -> str:
-    prefix, _, key = location.rpartition("/")
-    root = open_store(
-        prefix or ("/" if location.startswith("/") else "."), endpoint=store.endpoint, region=store.region
-    )
+    match parse_uri(location):
+        case LocalPlace(path):
+            folder, key = str(path.parent), path.name
+        case S3Place(bucket, whole_key):
+            folder, _, key = f"s3://{bucket}/{whole_key}".rpartition("/")
+    root = open_store(folder, endpoint=store.endpoint, region=store.region)
     info = root.info(key)
     if info is None:
         raise SpecError(f"{where}: there is no {location}; name a JSON Lines file, a path or s3:// URI")
