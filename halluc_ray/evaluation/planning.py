@@ -5,7 +5,7 @@ Starts no actor; asks a Ray cluster only what devices it has, and only where the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -13,10 +13,13 @@ from halluc_ray.config import EndpointSystem, RecordedSystem, RunSpec
 from halluc_ray.engine.context import ShardTask, SystemPlan
 from halluc_ray.engine.plan import MANY_SHARDS, Plan, build_plan
 from halluc_ray.engine.shards import read_amplification
+from halluc_ray.errors import SpecError
 from halluc_ray.evaluation.runs import RunFolder
+from halluc_ray.models.endpoint.purse import MICRO
 from halluc_ray.records import Stage, StageKind
 from halluc_ray.storage import ObjectStore, open_store
 from halluc_ray.storage.commits import committed
+from halluc_ray.wiring.endpoints import read_key
 
 _BYTES_PER_TOKEN = 4
 _WASTEFUL = 3.0
@@ -88,7 +91,7 @@ def prepare(spec: RunSpec) -> Planned:
         files=len(plan.files),
         corpus_rows=sum(f.num_rows for f in plan.files),
         read_amplification=amplification,
-        notes=tuple(_notes(plan, amplification)),
+        notes=(*_notes(plan, amplification), *_endpoint_notes(plan, stages)),
     )
 
 
@@ -150,15 +153,43 @@ def _stage_plans(plan: Plan, done: dict[str, frozenset[str]]) -> Iterator[StageP
 
 
 def _tokens(plan: Plan, system: SystemPlan, stage: Stage, rows: int) -> int:
-    total = sum(f.num_rows for f in plan.files)
-    if stage.kind is not StageKind.GENERATE or system.recorded or not total:
+    if stage.kind is not StageKind.GENERATE or system.recorded:
         return 0
+    return round(rows * sum(_tokens_per_row(plan, system)))
+
+
+def _tokens_per_row(plan: Plan, system: SystemPlan) -> tuple[float, int]:
+    """Tokens of the corpus columns that a model reads of a row, and the most that it writes."""
+    total = sum(f.num_rows for f in plan.files)
+    if not total:
+        return 0.0, 0
     mapped = plan.context.spec.corpus.columns.mapped()
     columns = {mapped[role] for role in system.resolved.roles if role in mapped} | set(system.resolved.columns)
     read = sum(f.column_bytes.get(column, 0) for f in plan.files for column in columns) / total / _BYTES_PER_TOKEN
     decoding = getattr(system.spec, "decoding", None)
     written = decoding.max_new_tokens * decoding.samples if decoding else 0
-    return round(rows * (read + written))
+    return read, written
+
+
+def _endpoint_notes(plan: Plan, stages: Sequence[StagePlan]) -> Iterator[str]:
+    """What asking endpoints takes: their keys, and money."""
+    to_do = {stage.stage: stage.rows_to_do for stage in stages}
+    for system in plan.context.systems:
+        spec, rows = system.spec, to_do[system.generate.name]
+        if not isinstance(spec, EndpointSystem) or not rows:
+            continue
+        try:
+            read_key(spec)
+        except SpecError as problem:
+            yield str(problem)
+        read, written = _tokens_per_row(plan, system)
+        requests = rows * spec.decoding.samples
+        money = (requests * read * spec.price_input + rows * written * spec.price_output) / MICRO
+        if money:
+            yield (
+                f"{spec.name} may cost about {money:,.2g}: {requests:,} requests by its prices, each answer as long as "
+                "may be; template, system turn and shots come on top"
+            )
 
 
 def _notes(plan: Plan, amplification: float) -> Iterator[str]:

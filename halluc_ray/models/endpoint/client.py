@@ -22,7 +22,15 @@ from yarl import URL
 from halluc_ray.config import EndpointSystem
 from halluc_ray.errors import EndpointUnavailable, HallucRayError, QuotaSpent, SpecError
 from halluc_ray.models.endpoint.pace import MAX_ASKED_PAUSE_S, Pace, asked_pause_s, back_off_s
-from halluc_ray.models.endpoint.replies import Answer, Fate, MalformedReply, Refusal, read_answer, read_refusal
+from halluc_ray.models.endpoint.replies import (
+    Answer,
+    Fate,
+    MalformedReply,
+    Refusal,
+    error_within,
+    read_answer,
+    read_refusal,
+)
 from halluc_ray.models.endpoint.requests import MAX_COMPLETION_TOKENS, MAX_TOKENS, RequestWriter, request_url
 from halluc_ray.records import Sample
 
@@ -147,8 +155,12 @@ class Client:
             try:
                 return read_answer(data, api=self._system.api)
             except MalformedReply as error:
-                return _Trouble(self._clean(str(error)), "malformed_reply")
-        refusal = read_refusal(status, data)
+                within = error_within(data)
+                if within is None:
+                    return _Trouble(self._clean(str(error)), "malformed_reply")
+                status, refusal = within.status, within
+        else:
+            refusal = read_refusal(status, data)
         if refusal.fate is not Fate.RETRY:
             return refusal
         asked = asked_pause_s(pause)

@@ -160,6 +160,17 @@ def read_answer(data: bytes, *, api: str) -> Answer:
     )
 
 
+def error_within(data: bytes) -> Refusal | None:
+    """The error that some gateways put into the body of a 200, under the status that it names."""
+    try:
+        error = json.loads(data)["error"]
+        status = error.get("code") or error.get("status")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    known = isinstance(status, int) and not isinstance(status, bool) and 400 <= status < 600
+    return read_refusal(status if known else 500, data)
+
+
 def read_refusal(status: int, data: bytes) -> Refusal:
     """A status other than 200, whatever the shape of its body."""
     text = data.decode(errors="replace")

@@ -197,6 +197,20 @@ def test_a_key_that_is_not_there_is_named(server, corpus, tmp_path, monkeypatch)
     assert not server.asked
 
 
+def test_the_plan_says_what_asking_takes(server, corpus, tmp_path, monkeypatch):
+    """30 questions of 16.7 bytes on average, at most 64 tokens an answer, two draws each."""
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    decoding = {"temperature": 1, "samples": 2}
+    system = endpoint(server, api_key_env="NO_SUCH_KEY", decoding=decoding, price_output=1000.0)
+    plan = planned(corpus, tmp_path / "out", system)
+    missing, money = prepare(plan.context.spec).notes
+    assert "NO_SUCH_KEY is not set" in missing
+    assert money.startswith("e may cost about 3.8: 60 requests by its prices")
+    monkeypatch.setenv("NO_SUCH_KEY", "k")
+    compute(plan)
+    assert not prepare(plan.context.spec).notes
+
+
 def test_a_url_that_holds_a_password_is_refused_by_the_plan(server, corpus, tmp_path):
     with pytest.raises(SpecError, match=r"systems\[e\]\.url: holds a user or a password"):
         planned(corpus, tmp_path / "out", endpoint(server, url="http://me:secret@127.0.0.1/v1"))

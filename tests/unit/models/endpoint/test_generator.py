@@ -115,6 +115,7 @@ PASSING = {
     "no JSON": Reply(body=b"<html>hello</html>"),
     "half a JSON": Reply(body=b'{"choices": [{"mess'),
     "no choice": Reply(body={"choices": []}),
+    "429 in a 200": Reply(body={"error": {"message": "rate limited", "code": 429}}),
     "slow": Reply(delay_s=0.6),
 }
 

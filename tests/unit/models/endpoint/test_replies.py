@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from halluc_ray.models.endpoint.replies import Answer, Fate, MalformedReply, read_answer, read_refusal
+from halluc_ray.models.endpoint.replies import Answer, Fate, MalformedReply, error_within, read_answer, read_refusal
 
 CHAT = {
     "id": "chatcmpl-1",
@@ -173,6 +173,22 @@ def test_what_a_refusal_means(status, body, fate, reason):
     assert found.fate is fate
     if fate is Fate.ROW:
         assert found.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b'{"error": {"message": "rate limited", "code": 429}}', 429),
+        (b'{"error": {"message": "upstream", "code": "bad"}}', 500),
+        (b'{"error": {"code": true}}', 500),
+        (b'{"error": "upstream"}', None),
+        (b"[]", None),
+        (b"<html>", None),
+    ],
+)
+def test_errors_in_the_body_of_a_200(data, status):
+    found = error_within(data)
+    assert (found.status if found else None) == status
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"null", b"3", b'{"error": null}', b"[" * 100_000, b"x" * 10_000_000])
