@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from halluc_ray.config import load_spec
 from halluc_ray.engine import shard_run
-from halluc_ray.engine.plan import Plan
+from halluc_ray.engine.plan import Plan, build_plan
 from halluc_ray.engine.shard_run import ShardRunner
 from halluc_ray.errors import EndpointUnavailable, QuotaSpent, SpecError
 from halluc_ray.evaluation.planning import done_shards, has_models, missing_tasks, plan_on, prepare
@@ -209,6 +210,17 @@ def test_the_plan_says_what_asking_takes(server, corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("NO_SUCH_KEY", "k")
     compute(plan)
     assert not prepare(plan.context.spec).notes
+
+
+def test_the_example_runs_as_it_is_written(server, tmp_path):
+    questions = {"id": ["a", "b"], "question": ["What is 1 plus 1?"] * 2, "answers": [["2"], ["3", "three"]]}
+    corpus = write(tmp_path / "facts.parquet", questions | {"relation": ["sum"] * 2, "lang": ["en"] * 2})
+    example = Path(__file__).parents[3] / "examples" / "endpoint.yaml"
+    changes = [f"corpus.uri={corpus}", f"systems.0.url={server.url}", f"output={tmp_path / 'out'}"]
+    plan = build_plan(load_spec(example.read_text(), source=str(example), overrides=changes), device="cpu")
+    report = report_of(RunFolder(compute(plan), plan.run_id))
+    assert [(r["supported"], r["hallucinated"]) for r in report["rates"] if not r["slice"]] == [(1, 1)]
+    assert server.prompts == ["What is 1 plus 1? Answer with the name only."] * 2
 
 
 def test_a_url_that_holds_a_password_is_refused_by_the_plan(server, corpus, tmp_path):
