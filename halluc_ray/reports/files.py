@@ -54,13 +54,10 @@ def write_reports(
     store.put(keys.run_key(run_id, "counts.parquet"), encode(tidy(record, counts)))
     store.put(keys.run_key(run_id, "verdicts.json"), verdicts_json(record, commits, run_id=run_id))
     store.put(keys.run_key(run_id, "report.json"), report.to_json())
-    cells = [
-        Cell(cell.rate.system, indicator.name, cell.rate.slice)
-        for indicator in record.indicators
-        for cell in worst_cells(report, indicator=indicator.name).cells
-    ]
+    worst = worst_cells(report)
+    cells = [Cell(cell.rate.system, name, cell.rate.slice) for name, found in worst.cells.items() for cell in found]
     rows = shown_rows(store, record, sources=sources or {}, commits=commits, cells=cells)
-    html = render_page(report, record=record, rows=rows, context=page)
+    html = render_page(report, record=record, worst=worst, rows=rows, context=page)
     store.put(keys.run_key(run_id, "report.html"), html.encode())
     return report
 

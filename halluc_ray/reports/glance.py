@@ -5,8 +5,9 @@ Knows the report's rates and `statistics`; the words are the template's. Caller:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from halluc_ray.reports.report import Rate, Report
 from halluc_ray.statistics import wilson
@@ -33,14 +34,14 @@ class WorstCell:
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """The worst cells under one indicator, out of `looked_at`."""
+    """The worst cells, indicator -> cells, out of `looked_at` cells of all indicators together."""
 
-    cells: tuple[WorstCell, ...]
+    cells: Mapping[str, tuple[WorstCell, ...]]
     looked_at: int
 
 
-def worst_cells(report: Report, *, indicator: str, number: int = _WORST) -> Worst:
-    """The cells whose interval begins highest.
+def worst_cells(report: Report, *, number: int = _WORST) -> Worst:
+    """The cells whose interval begins highest, by indicator.
 
     A rate that few rows give is uncertain, so its interval begins low: ranking by the lower bound asks for
     cells that are surely bad rather than for small ones that were unlucky. Cells that hold every row of a
@@ -48,40 +49,45 @@ def worst_cells(report: Report, *, indicator: str, number: int = _WORST) -> Wors
 
     Args:
         report: the run's report.
-        indicator: name.
-        number: cells at most.
+        number: cells of an indicator at most.
     """
-    rates = [rate for rate in report.rates if rate.indicator == indicator]
-    wholes = {rate.system: rate for rate in rates if not rate.slice}
+    wholes = {(rate.system, rate.indicator): rate for rate in report.overall()}
     cells = [
-        rate
-        for rate in rates
-        if rate.slice and rate.low is not None and not rate.folded_cells and rate.rows < wholes[rate.system].rows
+        WorstCell(rate, wholes[rate.system, rate.indicator], bound > (wholes[rate.system, rate.indicator].rate or 0.0))
+        for rate, bound in _strict_bounds(report, _candidates(report, wholes))
     ]
-    effects = {facts.system: facts.design_effect for facts in report.clusters if facts.indicator == indicator}
-    bounds = _strict_bounds(cells, effects)
-    ranked = sorted(range(len(cells)), key=lambda at: (-(cells[at].low or 0.0), -cells[at].rows, at))
-    shown = [at for at in ranked if cells[at].hallucinated][:number]
-    return Worst(
-        tuple(
-            WorstCell(cells[at], wholes[cells[at].system], bounds[at] > (wholes[cells[at].system].rate or 0.0))
-            for at in shown
-        ),
-        len(cells),
-    )
+    ranked = sorted(cells, key=lambda cell: (-(cell.rate.low or 0.0), -cell.rate.rows))
+    found: dict[str, tuple[WorstCell, ...]] = {}
+    for indicator in dict.fromkeys(rate.indicator for rate in wholes.values()):
+        bad = (cell for cell in ranked if cell.rate.indicator == indicator and cell.rate.hallucinated)
+        found[indicator] = tuple(islice(bad, number))
+    return Worst(found, len(cells))
 
 
-def _strict_bounds(cells: Sequence[Rate], effects: Mapping[str, float]) -> list[float]:
-    """Lower bounds at a confidence that holds for all cells together."""
+def _candidates(report: Report, wholes: Mapping[tuple[str, str], Rate]) -> list[Rate]:
+    return [
+        rate
+        for rate in report.rates
+        if rate.slice
+        and rate.low is not None
+        and not rate.folded_cells
+        and rate.rows < wholes[rate.system, rate.indicator].rows
+    ]
+
+
+def _strict_bounds(report: Report, cells: Sequence[Rate]) -> Iterator[tuple[Rate, float]]:
+    """Each cell with its lower bound at a confidence that holds for all cells together."""
     if not cells:
-        return []
+        return
+    effects = {(facts.system, facts.indicator): facts.design_effect for facts in report.clusters}
     low, _ = wilson(
         [rate.hallucinated for rate in cells],
         defined=[rate.defined for rate in cells],
         confidence=1 - (1 - cells[0].confidence) / len(cells),
-        design_effect=[effects.get(rate.system, 1.0) for rate in cells],
+        design_effect=[effects.get((rate.system, rate.indicator), 1.0) for rate in cells],
     )
-    return [float(bound) for bound in low]
+    for rate, bound in zip(cells, low, strict=True):
+        yield rate, float(bound)
 
 
 def plain_share(rate: Rate) -> tuple[str, Mapping[str, int]]:

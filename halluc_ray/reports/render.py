@@ -13,7 +13,7 @@ from typing import Any
 from halluc_ray.records import OUTCOMES
 from halluc_ray.records.runs import RunRecord
 from halluc_ray.reports.assets import page_assets
-from halluc_ray.reports.glance import Worst, worst_cells
+from halluc_ray.reports.glance import Worst
 from halluc_ray.reports.payload import EMPTY, payload_of
 from halluc_ray.reports.plot import axis_for
 from halluc_ray.reports.report import Rate, Report
@@ -55,29 +55,36 @@ class PageContext:
 
 
 def render_page(
-    report: Report, *, record: RunRecord, rows: Sequence[ShownRow] = (), context: PageContext | None = None
+    report: Report,
+    *,
+    record: RunRecord,
+    worst: Worst,
+    rows: Sequence[ShownRow] = (),
+    context: PageContext | None = None,
 ) -> str:
     """The page; samples take what its other parts leave of `MOST_BYTES`.
 
     Args:
         report: the run's report.
         record: the run, for options and settings.
+        worst: the report's worst cells.
         rows: rows to read, the first choice first.
         context: spec, versions and date, where they are known.
     """
-    values = _values(report, record, rows, context or PageContext())
+    values = _values(report, record, worst, rows, context or PageContext())
     rest = len(render_template("report.html.jinja", samples=EMPTY, **values).encode())
     names = [facts.system for facts in report.systems]
     samples = payload_of(record, rows, systems=names, most_bytes=MOST_BYTES - rest)
     return render_template("report.html.jinja", samples=samples, **values)
 
 
-def _values(report: Report, record: RunRecord, rows: Sequence[ShownRow], context: PageContext) -> dict[str, Any]:
+def _values(
+    report: Report, record: RunRecord, worst: Worst, rows: Sequence[ShownRow], context: PageContext
+) -> dict[str, Any]:
     worked = worked_samples(record, rows)
     measures = {indicator.name: measure_of(record, at) for at, indicator in enumerate(record.indicators)}
     systems = shown_systems(report, record)
     headlines = headlines_view(report, record)
-    worst = {indicator.name: worst_cells(report, indicator=indicator.name) for indicator in record.indicators}
     return {
         "assets": page_assets(),
         "report": report,
@@ -86,8 +93,8 @@ def _values(report: Report, record: RunRecord, rows: Sequence[ShownRow], context
         "headlines": headlines,
         "hidden_headlines": len(report.systems) - len(headlines) if record.indicators else 0,
         "full_axis": axis_for(()),
-        "worst": [worst_view(cell) for found in worst.values() for cell in found.cells],
-        "looked_at": sum(found.looked_at for found in worst.values()),
+        "worst": [worst_view(cell) for found in worst.cells.values() for cell in found],
+        "looked_at": worst.looked_at,
         "indicators": [
             indicator_view(report, record, at, systems=systems, samples=worked) for at in range(len(record.indicators))
         ],
@@ -108,7 +115,7 @@ def _counted(what: str, number: int) -> dict[str, object]:
     return phrase(f"one_{what}") if number == 1 else phrase(f"n_{what}s", n=grouped(number))
 
 
-def _page_data(report: Report, record: RunRecord, shown: frozenset[str], worst: Mapping[str, Worst]) -> dict[str, Any]:
+def _page_data(report: Report, record: RunRecord, shown: frozenset[str], worst: Worst) -> dict[str, Any]:
     """What the charts draw: every overall rate, the largest cells of every slice, the worst cells."""
     systems = [facts.system for facts in report.systems if facts.system in shown]
     room = _CHARTED_RATES // max(1, len(record.indicators) * len(record.slices) * len(systems))
@@ -125,8 +132,8 @@ def _page_data(report: Report, record: RunRecord, shown: frozenset[str], worst: 
         "rates": [_numbers(rate) for rate in charted if not rate.folded_cells],
         "worst": [
             _numbers(cell.rate) | {"whole": _rounded(cell.whole.rate)}
-            for found in worst.values()
-            for cell in found.cells
+            for found in worst.cells.values()
+            for cell in found
         ],
     }
 

@@ -71,28 +71,35 @@ def sample_columns(record: RunRecord) -> SampleColumns:
     return SampleColumns(fixed + tuple(outcome_of.values()), evidence, _TEXT_ROLES + sliced, outcome_of)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RowGroups:
-    """The row groups that were read last: shards that lie side by side, and systems on one corpus, share them."""
+    """The row groups that were read last, one range for each set of columns.
 
-    _key: tuple[object, ...] = ()
-    _table: pa.Table | None = None
+    Shards that lie side by side, and systems on one corpus, share them.
+    """
+
+    _kept: dict[tuple[str, ...], tuple[tuple[object, ...], pa.Table]] = field(default_factory=dict)
 
     def read(self, file: CorpusFile, *, start: int, stop: int, columns: tuple[str, ...]) -> pa.Table:
         """Some columns of the row groups from `start` to before `stop`."""
-        key = (file, start, stop, columns)
-        if self._table is None or self._key != key:
-            self._key, self._table = (), None
-            with open_parquet(file) as parquet:
-                missing = sorted(set(columns) - set(parquet.schema_arrow.names))
-                if missing:
-                    raise InputError(
-                        f"{file.uri} has no column {missing[0]!r}, which the run read; give the corpus of that run"
-                    )
-                table = plain_table(parquet.read_row_groups(list(range(start, stop)), columns=list(columns)))
-            verify_unchanged(file)
-            self._key, self._table = key, table
-        return self._table
+        place = (file, start, stop)
+        kept = self._kept.pop(columns, None)
+        if kept is None or kept[0] != place:
+            kept = (place, _read_groups(file, start, stop, columns))
+        self._kept[columns] = kept
+        return kept[1]
+
+
+def _read_groups(file: CorpusFile, start: int, stop: int, columns: tuple[str, ...]) -> pa.Table:
+    with open_parquet(file) as parquet:
+        missing = sorted(set(columns) - set(parquet.schema_arrow.names))
+        if missing:
+            raise InputError(
+                f"{file.uri} has no column {missing[0]!r}, which the run read; give the corpus of that run"
+            )
+        table = plain_table(parquet.read_row_groups(list(range(start, stop)), columns=list(columns)))
+    verify_unchanged(file)
+    return table
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """The rows that the page lets a reader look into: every system's answer to each, with verdicts.
 
-Knows the shards of a run and which of them are looked at; a bounded number, chosen by hash, the same
-for all systems that share shards. Does not know how the page holds them. Caller: `files`.
+Knows the shards of a run and which of them are looked at: a bounded number out of a few row groups, chosen
+by hash of their place, and so the same ones for all systems. Does not know how the page holds them. Caller: `files`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +24,8 @@ from halluc_ray.storage.store import ObjectStore
 
 MOST_UNITS = 2000
 SLICES = "slices of the row"  # a key that no column is likely to have
-_MOST_SHARDS = 256
+_MOST_SHARDS = 64
+_MOST_PLACES = 8
 _ENOUGH_UNITS = 200_000
 _PER_ID = 64
 _SHARED = ("prompt", "context", "reference", "label")
@@ -83,7 +85,7 @@ def _shards(
     store: ObjectStore, record: RunRecord, sources: Mapping[str, CorpusFile], commits: CountCommits
 ) -> Iterator[ShardRows]:
     """Shards to look at: in each system's turn the next one by hash of its place; ordered by place."""
-    orders = [_by_hash(record.shards(system)) for system in record.systems]
+    orders = [shards_in_turns(record.shards(system)) for system in record.systems]
     taken: list[tuple[SystemRecord, Shard, int]] = []
     units = turn = 0
     while units < _ENOUGH_UNITS and len(taken) < _MOST_SHARDS and any(turn < len(order) for order in orders):
@@ -100,12 +102,24 @@ def _shards(
         yield ShardRows(store, record, system, shard, commits.by_stage[system.count][at], sources, groups)
 
 
-def _by_hash(shards: Sequence[Shard]) -> list[tuple[int, Shard]]:
-    def order(pair: tuple[int, Shard]) -> tuple[int, int]:
-        source = pair[1].source
-        return id_hash(f"{source.file} {source.group_start}"), pair[0]
+def shards_in_turns(shards: Sequence[Shard]) -> list[tuple[int, Shard]]:
+    """Positions and shards, one of each row group in turn, the smallest hashes first.
 
-    return sorted(enumerate(shards), key=order)
+    To read a text its row group is decoded: beyond the first few groups, others come only when these have
+    no shard left.
+    """
+    by_group: dict[str, list[tuple[int, Shard]]] = {}
+    for at, shard in enumerate(shards):
+        by_group.setdefault(f"{shard.source.file} {shard.source.group_start}", []).append((at, shard))
+    groups = [
+        sorted(by_group[place], key=lambda pair: id_hash(str(pair[1].source.row_start)))
+        for place in sorted(by_group, key=id_hash)
+    ]
+    order: list[tuple[int, Shard]] = []
+    for first in range(0, len(groups), _MOST_PLACES):
+        turns = zip_longest(*groups[first : first + _MOST_PLACES])
+        order += [pair for turn in turns for pair in turn if pair is not None]
+    return order
 
 
 def _load(shard: ShardRows, wanted: pa.Array) -> list[Unit]:

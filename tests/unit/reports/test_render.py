@@ -5,6 +5,7 @@ import pytest
 from halluc_ray.records.counts import merge
 from halluc_ray.reports import build_report
 from halluc_ray.reports.duplicates import Duplicates
+from halluc_ray.reports.glance import worst_cells
 from halluc_ray.reports.reduce import combine
 from halluc_ray.reports.render import PageContext, render_page
 from tests.unit.reports.handmade import Handmade, Row, Verdict
@@ -14,7 +15,7 @@ def page_of(tmp_path, rows, *, context=None, **options):
     run = Handmade(store=None, folder=tmp_path, rows=rows, **options)
     counts = combine(run.record(), [merge([run.counts(rows)])])
     report = build_report(run.record(), counts, run_id="r", duplicates=Duplicates(2, 3, ("a&b", "c")))
-    return render_page(report, record=run.record(), context=context)
+    return render_page(report, record=run.record(), worst=worst_cells(report), context=context)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from collections import Counter
 
 import pytest
 
+from halluc_ray.records import Shard, ShardSource
 from halluc_ray.reports.choosing import Cell, id_hash
 from halluc_ray.reports.payload import payload_of
-from halluc_ray.reports.shown import SLICES, shown_rows
+from halluc_ray.reports.shown import SLICES, shards_in_turns, shown_rows
 from halluc_ray.storage import open_store
 from halluc_ray.storage.files import list_files
 from tests.unit.reports.handmade import Handmade, Row, Verdict
@@ -127,6 +128,20 @@ def test_what_does_not_fit_is_shortened_then_left_out_from_the_end(tmp_path, mos
     ids = [row[0] for row in unpacked(payload)["rows"]] if payload.data else []
     assert ids == [row.id for row in found[: len(ids)]]
     assert payload.rows == len(ids)
+
+
+def test_shards_are_taken_from_a_few_row_groups_in_turn():
+    shards = [
+        Shard(f"{group:016x}{at:016x}", ShardSource("f" * 64, group, group + 1, at, at + 256))
+        for group in range(20)
+        for at in range(0, 2560, 256)
+    ]
+    order = shards_in_turns(shards)
+    assert sorted(at for at, _ in order) == list(range(200))
+    groups = [shard.source.group_start for _, shard in order]
+    assert len(set(groups[:8])) == len(set(groups[:80])) == 8
+    assert groups[:8] == groups[8:16]
+    assert sorted(groups[:8]) != list(range(8))
 
 
 def test_a_payload_has_the_same_bytes_each_time(tmp_path):
