@@ -7,7 +7,7 @@ two cores.
 import sys
 from pathlib import Path
 
-from halluc_ray.corpora import build_facts
+from halluc_ray.corpora.facts import build_facts
 from halluc_ray.models.smollm2 import ensure_smollm2
 
 

@@ -1,5 +1,4 @@
-"""Corpora that are made here: closed-book facts for a first run of a language model."""
+"""Corpora: closed-book facts for a first run of a language model (`facts`), and what people bring (`importing`).
 
-from halluc_ray.corpora.facts import FactsCorpus, build_facts
-
-__all__ = ["FactsCorpus", "build_facts"]
+Neither is loaded here: facts need the demo's packages, which an import does without.
+"""

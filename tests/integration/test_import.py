@@ -102,7 +102,7 @@ try:
 except SystemExit as end:
     assert end.code == 0
 assert "datasets" in sys.modules
-assert not {"torch", "ray", "transformers"} & set(sys.modules)
+assert not {"torch", "ray", "transformers", "mendeleev", "babel"} & set(sys.modules)
 """
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)

