@@ -6,6 +6,7 @@ of the client's own code is in it.
 
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -67,7 +68,10 @@ class OpenAIServer:
         peak: most requests that were in flight at once.
     """
 
-    def __init__(self, *, key: str | None = None, answer: Callable[[Body], str] = says) -> None:
+    def __init__(
+        self, *, key: str | None = None, answer: Callable[[Body], str] = says, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.tls = tls
         self.key = key
         self.answer = answer
         self.asked: list[Asked] = []
@@ -82,7 +86,7 @@ class OpenAIServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/v1"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self._port}/v1"
 
     @property
     def prompts(self) -> list[str]:
@@ -109,6 +113,8 @@ class OpenAIServer:
 
         self._server = Server(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_port
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 

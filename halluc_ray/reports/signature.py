@@ -42,9 +42,9 @@ def _interval(record: RunRecord) -> str:
 def _system(system: SystemRecord) -> str:
     name = _value(system.name) if system.name is not None else f"{{{_value(system.name_from)}}}"
     stage = system.generate.removeprefix("generate-")[:_SHORT]
-    told = (system.numerics.get(field) for field in ("device", "quantization"))
-    numerics = "".join(f",{_value(value)}" for value in told if value)
-    return f"system:{name}={system.kind}@{stage}({system.determinism}{numerics})"
+    told = (*(system.numerics.get(field) for field in ("device", "quantization")), system.settings.get("as_of"))
+    known = "".join(f",{_value(value)}" for value in told if value)
+    return f"system:{name}={system.kind}@{stage}({system.determinism}{known})"
 
 
 def _indicator(indicator: IndicatorRecord) -> str:

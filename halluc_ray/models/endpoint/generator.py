@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import pyarrow as pa
@@ -26,6 +26,8 @@ from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.records import Sample
 
 KEEP_EVERY_S = 5.0
+KEEP_FACTOR = 20.0
+"""Keeping takes at most the 20th part of the time, however many answers a shard has."""
 _ANOTHER_TRY_MAY_HELP = frozenset({"server_error", "timeout", "malformed_reply"})
 
 Place = tuple[int, int]
@@ -93,32 +95,26 @@ class EndpointGenerator:
     async def _answer(self, todo: Sequence[tuple[Sample, int]], units: dict[Place, Unit], kept: Kept) -> None:
         """Answer all that is to do, or keep what was answered and say why no more can be."""
         waiting = iter(todo)
-        ended: list[BaseException] = []
-        kept_at = time.monotonic()
+        ended: list[Exception] = []
+        keeper = _Keeper(kept, units)
 
         async def work() -> None:
-            nonlocal kept_at
-            for sample, draw in waiting:
-                units[sample.row, draw] = await self._ask(sample, draw)
-                if time.monotonic() - kept_at > KEEP_EVERY_S:
-                    kept_at = time.monotonic()
-                    kept.keep(units_table([unit for unit in units.values() if _is_settled(unit)]))
-
-        async def worker() -> None:
             try:
-                await work()
+                for sample, draw in waiting:
+                    units[sample.row, draw] = await self._ask(sample, draw)
+                    keeper.keep_now_and_then()
             except Halted:
                 return
             except Exception as error:  # noqa: BLE001 - raised below, once what is in flight has ended
                 ended.append(error)
                 self._client.pace.halt()
 
-        await asyncio.gather(*(worker() for _ in range(min(self._system.concurrency, len(todo)))))
-        if not ended and not self._answered_ever and _all_refused(units.values()):
-            await self._client.check()
+        await asyncio.gather(*(work() for _ in range(min(self._system.concurrency, len(todo)))))
         if ended:
-            kept.keep(units_table([unit for unit in units.values() if _is_settled(unit)]))
+            keeper.keep()
             raise ended[0]
+        if not self._answered_ever and _all_refused(units.values()):
+            await self._client.check()
 
     async def _ask(self, sample: Sample, draw: int) -> Unit:
         try:
@@ -146,6 +142,25 @@ class EndpointGenerator:
 
     def _unit(self, row: Sample | Failure, draw: int, answer: Answer, *, opened: bool = False) -> Unit:
         return unit_of(row.row, draw, row.id, answer, reasoning=self._system.reasoning, opened=opened)
+
+
+class _Keeper:
+    """Keeps a shard's answers so often that little is lost, and so seldom that keeping takes little time."""
+
+    def __init__(self, kept: Kept, units: Mapping[Place, Unit]) -> None:
+        self._kept = kept
+        self._units = units
+        self._next = time.monotonic() + KEEP_EVERY_S
+
+    def keep_now_and_then(self) -> None:
+        if time.monotonic() > self._next:
+            self.keep()
+
+    def keep(self) -> None:
+        began = time.monotonic()
+        self._kept.keep(units_table([unit for unit in self._units.values() if _is_settled(unit)]))
+        ended = time.monotonic()
+        self._next = ended + max(KEEP_EVERY_S, KEEP_FACTOR * (ended - began))
 
 
 def _is_settled(unit: Unit) -> bool:

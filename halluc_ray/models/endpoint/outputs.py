@@ -40,6 +40,8 @@ def unit_of(
     )
     if answer.reasoning:
         output = _with_trace_apart(output, answer.reasoning, reasoning or Reasoning())
+    elif _never_answered(answer) and (reasoning or Reasoning()).on_unclosed == "failed":
+        output = replace(output, text=None, failure=UNCLOSED)
     elif reasoning is not None:
         output = take_answer(output, reasoning, opened=opened)
         if answer.num_reasoning_tokens is not None:
@@ -49,6 +51,11 @@ def unit_of(
         "num_output_tokens": answer.num_output_tokens,
     }
     return {"row": row, "draw": draw, "id": id_, **unit}
+
+
+def _never_answered(answer: Answer) -> bool:
+    """The server keeps its reasoning to itself, and it took all that the answer might be long."""
+    return not answer.text and answer.finish == "length" and bool(answer.num_reasoning_tokens)
 
 
 def _with_trace_apart(output: Output, trace: str, reasoning: Reasoning) -> Output:

@@ -82,6 +82,7 @@ def test_a_whole_run_and_another_with_nothing_to_ask(server, corpus, tmp_path):
     assert (rate["supported"], rate["hallucinated"], rate["not_applicable"]) == (27, 0, 3)
     assert sorted(server.prompts) == sorted(answers(range(ROWS))["question"])
     assert report["systems"][0]["determinism"] == "scheduled"
+    assert f"|system:e=endpoint@{plan.context.systems[0].generate.digest[:12]}(scheduled,1)|" in report["signature"]
     compute(planned(corpus, tmp_path / "out", endpoint(server, concurrency=9, url=server.url + "/")))
     assert len(server.asked) == ROWS
     assert not kept(store)

@@ -1,7 +1,13 @@
 """Answers from a real HTTP server that fails in every way it is told to."""
 
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from threading import Timer
 
 import pyarrow as pa
@@ -344,6 +350,50 @@ def test_reasoning_that_never_ends(server, on_unclosed, result):
     cut = {"message": {"content": None, "reasoning_content": "1, 2 …"}, "finish_reason": "length"}
     server.behave = lambda asked, nth: Reply(body=server.completion(asked, **cut))
     assert results(generate(server, sums(1), reasoning={"on_unclosed": on_unclosed})) == [result]
+
+
+def test_reasoning_that_is_kept_secret_and_takes_all_room(server):
+    def spent(asked: Asked, nth: int) -> Reply:
+        body = server.completion(asked, message={"content": ""}, finish_reason="length")
+        body["usage"]["completion_tokens_details"] = {"reasoning_tokens": 64}
+        return Reply(body=body)
+
+    server.behave = spent
+    made = generate(server, sums(1))
+    assert results(made) == ["[unclosed_reasoning]"]
+    assert made.table["num_reasoning_tokens"].to_pylist() == [64]
+
+
+def test_a_certificate_that_nobody_signed_is_refused(server, tmp_path):
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=30)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with OpenAIServer(tls=context) as secret:
+        with pytest.raises(SpecError, match=r"systems\[e\]\.url: https://.*CERTIFICATE_VERIFY_FAILED"):
+            generate(secret, sums(1), key=KEY)
+        assert not secret.asked
+
+
+def test_what_is_no_web_server_is_away(server):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=_speak_nonsense, args=(listening,), daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        with pytest.raises(EndpointUnavailable, match="did not answer"):
+            generate(server, sums(2), url=url, retries=0)
+
+
+def _speak_nonsense(listening: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            connection, _ = listening.accept()
+            connection.recv(65_536)
+            connection.sendall(b"220 smtp.example ESMTP\r\n")
+            connection.close()
 
 
 def test_a_reply_without_end_is_cut_off(server, monkeypatch):
