@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 from unicodedata import category
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _ENDS = 8
 """Token ids shown at either end of a prompt."""
+_MAX_REPEATS = 3
+"""Of one special token in a row, such as an image's, before they are counted instead."""
 _MAX_CHARACTERS = 2_000
 _WIDTH_OF_NO_TERMINAL = 120
 _STYLES = {"text": "", "special": "bold cyan reverse", "cut": "red strike"}
@@ -127,9 +130,13 @@ def _unit_parts(row: PreviewedRow, unit: Unit, most: int | None) -> list[tuple[s
 
 def _prompt(prompt: ShownPrompt, most: int | None) -> Text:
     text = Text()
-    for piece in prompt.pieces:
-        words = _cut(_visible(piece.text), most)
-        text.append(f"[[cut: {words}]]" if piece.kind == "cut" else words, style=_STYLES[piece.kind])
+    for (kind, written), run in groupby(prompt.pieces, key=lambda piece: (piece.kind, piece.text)):
+        words, times = _cut(_visible(written), most), len(list(run))
+        if times > _MAX_REPEATS:
+            words = f"{words}×{times:,}"
+        else:
+            words *= times
+        text.append(f"[[cut: {words}]]" if kind == "cut" else words, style=_STYLES[kind])
     return text
 
 

@@ -189,8 +189,8 @@ def count_units(builder: CountsBuilder, everything: Cells, generations: pa.Table
     builder.add_cells("units", "rows", np.bincount(of_unit, minlength=size), everything)
     if rebatched:
         builder.add_cells("units", "rebatched", np.bincount(of_unit, minlength=size), everything)
-    for stat, column in (("prompt_tokens", "num_prompt_tokens"), ("output_tokens", "num_output_tokens")):
-        tokens = generations.column(column).combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
+    for stat in ("prompt_tokens", "output_tokens", "reasoning_tokens"):
+        tokens = generations.column(f"num_{stat}").combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
         totals = np.zeros(size, dtype=np.int64)
         np.add.at(totals, of_unit, tokens.astype(np.int64))
         builder.add_cells("units", stat, totals, everything)

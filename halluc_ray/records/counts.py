@@ -8,7 +8,8 @@ Tables:
     reasons    item = indicator: cell = JSON [outcome, reason], stat `rows`; slice 0 only.
     clusters   item = indicator: cell = bucket of hash(cluster) mod 256; `defined`, `hallucinated`.
     summaries  item = summary: `rows` and the limbs of the exact sum, per slice cell and system.
-    units      `rows`, `failed`, `truncated`, `rebatched`, `prompt_tokens`, `output_tokens` per system.
+    units      `rows`, `failed`, `truncated`, `rebatched`, `prompt_tokens`, `output_tokens`,
+               `reasoning_tokens` per system.
     failures   cell = JSON [reason], stat `rows`, per system.
     selection  `corpus`, `selected`, `where`, `where_null`, `sample`, `limit`: corpus rows; and `without_id`, of
                the selected.

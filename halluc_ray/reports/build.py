@@ -26,7 +26,7 @@ from halluc_ray.reports.report import ClusterFacts, Corpus, Mean, Rate, Reason, 
 from halluc_ray.reports.signature import signature
 from halluc_ray.statistics import design_effect, wilson
 
-_UNIT_STATS = ("rows", "failed", "truncated", "rebatched", "prompt_tokens", "output_tokens")
+_UNIT_STATS = ("rows", "failed", "truncated", "rebatched", "prompt_tokens", "output_tokens", "reasoning_tokens")
 _DIGITS = 12
 Stats = dict[str, int]
 Cells = dict[tuple[str, int, int, str], Stats]

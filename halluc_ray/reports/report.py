@@ -83,6 +83,7 @@ class SystemFacts:
     Attributes:
         determinism: `bitwise`, or `scheduled` where computing the outputs again may change some.
         rebatched: units of shards whose batches memory made smaller than planned.
+        reasoning_tokens: of the output tokens, those of traces that were taken off the answers.
     """
 
     system: str
@@ -94,6 +95,7 @@ class SystemFacts:
     rebatched: int
     prompt_tokens: int
     output_tokens: int
+    reasoning_tokens: int
     failures: Mapping[str, int]
 
 

@@ -24,6 +24,7 @@ from halluc_ray.models import prompts
 from halluc_ray.models.endpoint.requests import RequestWriter
 from halluc_ray.models.prompting import Prompter
 from halluc_ray.models.prompts import UnusableRow
+from halluc_ray.models.protocol import Encoded
 from halluc_ray.models.visible import Piece, PieceKind, pieces_of
 from halluc_ray.records import Sample
 from halluc_ray.wiring.inputs import templates
@@ -91,19 +92,18 @@ class PromptView:
         fed = self._fed(sample)
         if self._renderer is not None:
             [whole] = self._renderer.tokens(self._renderer.texts([sample]))
-            kept = whole if fed is None else fed
+            kept = whole if fed is None else fed.tokens
             num_cut = max(len(whole) - len(kept), 0)
             return ShownPrompt(tuple(pieces_of(self._tokenizer, kept, whole=whole)), tuple(kept), num_cut)
         if fed is not None:
-            return ShownPrompt(tuple(pieces_of(self._tokenizer, fed)), tuple(fed))
+            pieces = [pieces_of(self._tokenizer, ids) for ids in (fed.tokens, fed.pair) if ids]
+            parted = [piece for text in pieces for piece in (*text, Piece(PieceKind.TEXT, "\n"))]
+            return ShownPrompt(tuple(parted[:-1]), fed.tokens + fed.pair)
         return ShownPrompt(tuple(Piece(PieceKind.TEXT, text) for text in self._texts(sample)))
 
-    def _fed(self, sample: Sample) -> tuple[int, ...] | None:
-        """Ids that the loaded model is given for the row's first draw."""
-        if self._generator is None:
-            return None
-        [first, *_] = self._generator.encode([sample])
-        return first.tokens
+    def _fed(self, sample: Sample) -> Encoded | None:
+        """What the loaded model is given for the row's first draw."""
+        return None if self._generator is None else self._generator.encode([sample])[0]
 
     def _texts(self, sample: Sample) -> list[str]:
         if isinstance(self._system, ImageTextSystem):
