@@ -19,6 +19,7 @@ from halluc_ray.models.execution import generate
 from halluc_ray.models.loading import load_model
 from halluc_ray.records import Sample
 from tests.unigram import save_unigram
+from tests.unit.models import families
 from tests.unit.models.conftest import NUMERICS, TEXTS
 
 OPTIONS = ("Au", "Gold is Au", "Paris", "before dawn, and only four", "饺子")
@@ -62,27 +63,41 @@ def test_known_logits_give_known_likelihoods(unigram, samples) -> None:
         assert (row["text"], row["logprob"], row["finish"]) == (best["text"], best["logprob"], "choice")
 
 
-def plainly(folder: Path, prompt: str, option: str, dtype: torch.dtype) -> float:
-    """Token by token, one text at a time, nothing padded."""
+def plainly(folder: Path, samples, dtype: str) -> list[dict[str, float]]:
+    """Each option's log-likelihood: one text at a time, nothing padded, one token after another."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-    before, whole = tokenizer(prompt)["input_ids"], tokenizer(f"{prompt} {option}")["input_ids"]
-    assert whole[: len(before)] == before
-    with torch.inference_mode():
-        logits = network(torch.tensor([whole])).logits[0].double().log_softmax(-1)
-    return sum(float(logits[at - 1, whole[at]]) for at in range(len(before), len(whole)))
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+    found = []
+    for given in samples:
+        before, scores = tokenizer(given.fields["prompt"])["input_ids"], {}
+        for option in given.options:
+            whole = tokenizer(f"{given.fields['prompt']} {option}")["input_ids"]
+            assert whole[: len(before)] == before
+            with torch.inference_mode():
+                logits = network(torch.tensor([whole])).logits[0].double().log_softmax(-1)
+            scores[option] = sum(float(logits[at - 1, whole[at]]) for at in range(len(before), len(whole)))
+        found.append(scores)
+    return found
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
-@pytest.mark.parametrize(("dtype", "close"), [("float64", 1e-9), ("float32", 1e-4)])
-def test_padded_batches_agree_with_a_plain_loop(family, dtype, close, samples, request) -> None:
-    folder = request.getfixturevalue(family)
-    for budget in (1, 200, 5_000):
-        found = rows_of(rater(folder, dtype=dtype, token_budget=budget), samples[:5], token_budget=budget)
-        for row, given in zip(found, samples, strict=False):
-            for score in row["option_scores"]:
-                expected = plainly(folder, given.fields["prompt"], score["text"], getattr(torch, dtype))
-                assert score["logprob"] == pytest.approx(expected, abs=close)
+@pytest.mark.parametrize("family", sorted(families.CAUSAL))
+def test_every_family_agrees_with_a_plain_loop(family: str, tmp_path: Path) -> None:
+    """Rows of odd lengths, options of odd lengths, one sequence a pass, some, all."""
+    families.save_causal(tmp_path, family)
+    options = ("a", "b c d", "q r s t u v w x y z", "e e")
+    samples = [sample(k, text, options[: 2 + k % 3]) for k, text in enumerate(families.TEXTS)]
+    for dtype, close in (("float64", 1e-9), ("float32", 1e-4)):
+        expected = plainly(tmp_path, samples, dtype)
+        for budget in (1, 100, 5_000):
+            found = rows_of(rater(tmp_path, dtype=dtype, token_budget=budget), samples, token_budget=budget)
+            for row, scores in zip(found, expected, strict=True):
+                assert {s["text"]: s["logprob"] for s in row["option_scores"]} == pytest.approx(scores, abs=close)
+
+
+def test_subwords_agree_with_a_plain_loop(llama: Path, samples) -> None:
+    found = rows_of(rater(llama), samples)
+    for row, scores in zip(found, plainly(llama, samples, "float64"), strict=True):
+        assert {s["text"]: s["logprob"] for s in row["option_scores"]} == pytest.approx(scores, abs=1e-9)
 
 
 def test_a_pass_stays_within_the_budget(gpt2: Path, samples, monkeypatch) -> None:
