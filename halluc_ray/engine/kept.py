@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
+from halluc_ray.errors import StoreError
 from halluc_ray.models.endpoint.purse import COST_NOTE
 from halluc_ray.models.execution import units_table
 from halluc_ray.storage import ObjectStore, commits, keys, parquet
@@ -48,7 +49,11 @@ class KeptAnswers:
         self._key = keys.part_key(stage, shard, secrets.token_hex(6), ANSWERS_PART)
 
     def recall(self) -> pa.Table:
-        """Units that earlier tries kept, each once."""
+        """Units that earlier tries kept, each once.
+
+        Raises:
+            StoreError: an object is damaged.
+        """
         return self._merged(self._keys(self._shard))
 
     def keep(self, units: pa.Table) -> None:
@@ -83,6 +88,10 @@ class KeptAnswers:
     def _merged(self, found: list[str]) -> pa.Table:
         units = {}
         for key in found:
-            for unit in parquet.decode(self._store.read(key)).to_pylist():
+            try:
+                table = parquet.decode(self._store.read(key))
+            except pa.ArrowInvalid as error:
+                raise StoreError(f"{self._store.uri}/{key} is damaged ({error}); delete it to ask again") from error
+            for unit in table.to_pylist():
                 units[unit["row"], unit["draw"]] = unit
         return units_table(list(units.values()))
