@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, BinaryIO
 
 import ijson
@@ -104,7 +105,7 @@ def _lists_of_objects(value: Any, before: str = "") -> list[str]:
 def _streamed(stream: BinaryIO, prefix: str, name: str, uri: str) -> Iterator[Record | Rejection]:
     counted = _Tail(stream)
     row = 0
-    values = ijson.items(counted, prefix, use_float=True, multiple_values=not prefix, buf_size=_HEAD_BYTES)
+    values = ijson.items(counted, prefix, multiple_values=not prefix, buf_size=_HEAD_BYTES)
     while True:
         try:
             value = next(values)
@@ -121,10 +122,27 @@ def _streamed(stream: BinaryIO, prefix: str, name: str, uri: str) -> Iterator[Re
             raise InputError(_broken(error, counted, uri, row)) from error
         except ValueError as error:
             raise InputError(_broken(error, counted, uri, row)) from error
-        yield record_or_rejection(value, Place(name, row))
+        try:
+            yield record_or_rejection(_with_floats(value), Place(name, row))
+        except RecursionError:
+            told = "the value nests hundreds of levels; map what is needed of it"
+            yield Rejection(Place(name, row), "nested too deeply", told)
         row += 1
     if not row and prefix not in ("", "item"):
         raise InputError(f"{uri}: no list at {prefix.removesuffix('.item')!r}; --records is the path of the list")
+
+
+def _with_floats(value: Any) -> Any:
+    """The value with floats for decimals; integers of any size stay what they are."""
+    match value:
+        case Decimal():
+            return float(value)
+        case dict():
+            return {key: _with_floats(inner) for key, inner in value.items()}
+        case list():
+            return [_with_floats(inner) for inner in value]
+        case _:
+            return value
 
 
 def _is_cut(error: Exception, counted: _Tail) -> bool:

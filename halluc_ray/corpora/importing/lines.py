@@ -98,6 +98,9 @@ def parsed(data: bytes, place: Place, decoder: json.JSONDecoder, nans: Nans) -> 
     except json.JSONDecodeError as error:
         nans.taken()
         return Rejection(place, *_fault(data, error), raw)
+    except ValueError:
+        nans.taken()
+        return Rejection(place, "number too long", "an integer of thousands of digits; write it as text", raw)
     except RecursionError:
         return Rejection(place, "nested too deeply", "the object nests hundreds of levels; flatten it", raw)
     if rest := text[end:].strip():

@@ -15,18 +15,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from halluc_ray.corpora.importing.records import Place, Record
+from halluc_ray.corpora.importing.records import Place, Record, Rejection
 from halluc_ray.corpora.importing.sources import HubDataset, SavedDataset, SourceFile
 from halluc_ray.errors import InputError
 from halluc_ray.storage.corpus_parquet import open_parquet
 from halluc_ray.storage.files import verify_unchanged
+from halluc_ray.storage.plain_types import plain_table
 from halluc_ray.storage.uris import LocalPlace, parse_uri
 
 _BATCH_ROWS = 256
 
 
-def read_parquet(source: SourceFile) -> Iterator[Record]:
-    """Every row of a Parquet file.
+def read_parquet(source: SourceFile) -> Iterator[Record | Rejection]:
+    """Every row of a Parquet file; those whose text is no UTF-8 as rejections.
 
     Raises:
         InputError: no Parquet, or damaged; names the row group.
@@ -42,8 +43,8 @@ def read_parquet(source: SourceFile) -> Iterator[Record]:
         for group in range(file.num_row_groups):
             try:
                 for batch in file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], use_threads=False):
-                    for value in batch.to_pylist():
-                        yield Record(Place(source.name, row), value)
+                    for found in _found(batch, source.name, row):
+                        yield found
                         row += 1
             except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 verify_unchanged(source.file)
@@ -53,6 +54,38 @@ def read_parquet(source: SourceFile) -> Iterator[Record]:
     finally:
         file.close()
     verify_unchanged(source.file)
+
+
+def _found(batch: pa.RecordBatch, name: str, row: int) -> Iterator[Record | Rejection]:
+    try:
+        for place, value in enumerate(batch.to_pylist(), start=row):
+            yield Record(Place(name, place), value)
+    except UnicodeDecodeError:
+        yield from _decoded(batch, name, row)
+
+
+def _decoded(batch: pa.RecordBatch, name: str, row: int) -> Iterator[Record | Rejection]:
+    """The rows of a batch whose text columns hold bytes that are no UTF-8."""
+    table = plain_table(pa.Table.from_batches([batch]))
+    broken = [column for column in table.column_names if table.schema.field(column) != batch.schema.field(column)]
+    for place, value in enumerate(table.to_pylist(), start=row):
+        for column in broken:
+            try:
+                value[column] = _as_text(value[column])
+            except UnicodeDecodeError as error:
+                told = (
+                    f"column {column!r} holds bytes that are no UTF-8 (byte {error.start} of the value); mend the row"
+                )
+                yield Rejection(Place(name, place), "not UTF-8", told)
+                break
+        else:
+            yield Record(Place(name, place), value)
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_text(element) for element in value]
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def read_arrow(source: SourceFile) -> Iterator[Record]:

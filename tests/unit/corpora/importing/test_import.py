@@ -259,6 +259,17 @@ def test_bytes_do_not_mix_with_text(tmp_path: Path) -> None:
     assert [row["v"] for row in rows(tmp_path / "out")] == [[b"\x00"], [b"\x01", b"\x02"]]
 
 
+def test_rows_of_parquet_whose_text_is_no_utf8_cost_only_themselves(tmp_path: Path) -> None:
+    texts = pa.Array.from_buffers(pa.string(), 3, pa.array([b"ok", b"\xff", "é".encode()]).buffers())
+    pq.write_table(pa.table({"id": [1, 2, 3], "q": texts, "other": ["x", "y", "z"]}), tmp_path / "a.parquet")
+    result = imported(tmp_path / "a.parquet", tmp_path / "out", MAP)
+    assert [(row["id"], row["prompt"], row["other"]) for row in rows(tmp_path / "out")] == [
+        ("1", "ok", "x"),
+        ("3", "é", "z"),
+    ]
+    assert (result.rejected, result.examples["not UTF-8"].place.row) == ({"not UTF-8": 1}, 1)
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

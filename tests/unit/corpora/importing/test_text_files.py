@@ -27,6 +27,7 @@ MAP = "id=id,prompt=q.text"
         (b'{"id": 2, "q" 5}', "not JSON", "column 15, where '5}'"),
         (b"{'id': 2}", "not JSON", "column 2"),
         (b'{"id": 2, "q": {', "not JSON", "over several lines"),
+        (b'{"id": 2, "x": ' + b"9" * 5_000 + b"}", "number too long", "write it as text"),
         (b"[1, 2]", "not an object", "a list"),
         (b'"text"', "not an object", "text ('text')"),
         (b'{"id": null, "q": {"text": "b"}}', "no id", "--id row"),
@@ -117,6 +118,16 @@ def test_json_documents(tmp_path: Path, kind: str) -> None:
     (tmp_path / "a.json").write_text(DOCUMENTS[kind], encoding="utf-8")
     imported(tmp_path / "a.json", tmp_path / "out", MAP)
     assert rows(tmp_path / "out") == [{"id": "1", "prompt": "what?"}, {"id": "2", "prompt": "é"}]
+
+
+def test_numbers_of_a_document_are_those_of_json_lines(tmp_path: Path) -> None:
+    record = b'{"id": 123456789012345678901234567890, "a": 0.1, "b": -0.0, "c": 9007199254740993, "d": [1, 2.5e-3]}'
+    (tmp_path / "a.json").write_bytes(b"[" + record + b"]")
+    write_lines(tmp_path / "a.jsonl", record)
+    for name in ("a.json", "a.jsonl"):
+        imported(tmp_path / name, tmp_path / f"out {name}", "id=id", keep="all")
+    assert rows(tmp_path / "out a.json") == rows(tmp_path / "out a.jsonl")
+    assert repr(rows(tmp_path / "out a.json")[0]["b"]) == "-0.0"
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)
