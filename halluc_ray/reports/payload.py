@@ -63,7 +63,7 @@ def payload_of(record: RunRecord, rows: Sequence[ShownRow], *, systems: Sequence
         systems: names, in the report's order.
         most_bytes: of the payload as text.
     """
-    kept = list(rows)
+    kept = list(rows) if most_bytes > 0 else []
     limits = list(_LIMITS)
     while kept:
         found = _packed(record, kept, systems, *limits[0])

@@ -176,6 +176,15 @@ def test_colours_can_be_chosen_against_the_systems(browser, three):
     page.close()
 
 
+def test_paper_is_white_for_readers_in_the_dark_too(browser, three):
+    page = open_page(browser, three[1], scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    colours = page.evaluate("(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.body))")
+    assert colours == ["rgb(255, 255, 255)", "rgb(29, 27, 24)"]
+    assert page.locator("#explorer").is_hidden()
+    page.close()
+
+
 def test_refused_storage_is_no_error(browser, three):
     page = browser.new_page()
     complaints = []
@@ -187,6 +196,36 @@ def test_refused_storage_is_no_error(browser, three):
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert complaints == []
     page.close()
+
+
+def test_an_old_browser_is_told_what_it_misses(browser, three):
+    page = browser.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.add_init_script("delete window.DecompressionStream")
+    page.goto(three[1].as_uri())
+    page.wait_for_selector("#samples-old:not([hidden])")
+    assert page.locator("#explorer").is_hidden()
+    assert page.locator("#overview svg").count() == 2
+    assert complaints == []
+    page.close()
+
+
+def test_the_signature_is_copied(browser, three):
+    report, html = three
+    page = open_page(browser, html)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("[data-copy=signature]")
+    page.wait_for_selector("[data-copy=signature] >> text=Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == report["signature"]
+    page.close()
+
+
+def test_an_address_that_is_none_is_no_error(browser, three):
+    for address in ("#%E0%A4%A", "#samples?page=-4&sort=zz&system=nobody&slice.nix=1", "#nowhere"):
+        page = open_page(browser, three[1], address=address)
+        assert page.complaints == []
+        page.close()
 
 
 def test_hostile_texts_stay_texts_in_every_column(browser, hostile):

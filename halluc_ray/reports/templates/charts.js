@@ -50,16 +50,18 @@ const charts = {
     if (distinct.length < 2 || distinct.every((name) => name.length <= length)) {
       return new Map(distinct.map((name) => [name, charts.short(name, length)]));
     }
+    const [one] = distinct;
     const shared = (texts) => {
-      const [one, ...rest] = texts;
+      const [text, ...rest] = texts;
       let at = 0;
-      while (at < one.length && rest.every((text) => text[at] === one[at])) at += 1;
+      while (at < text.length && rest.every((other) => other[at] === text[at])) at += 1;
       return at;
     };
     const head = shared(distinct);
     const tail = shared(distinct.map((name) => [...name.slice(head)].reverse().join("")));
     const surplus = Math.max(...distinct.map((name) => name.length)) - Math.floor(length) + 2;
-    const first = Math.min(head, surplus);
+    const word = one.slice(0, head).slice(Math.max(0, surplus)).search(/[-\/_ .:·]/);
+    const first = word < 0 ? Math.min(head, surplus) : surplus + word;
     const last = Math.min(tail, Math.max(0, surplus - first));
     const cut = (name) => `${first > 1 ? "…" : ""}${name.slice(first > 1 ? first : 0, name.length - last)}${last ? "…" : ""}`;
     return new Map(distinct.map((name) => [name, charts.short(cut(name), length)]));
