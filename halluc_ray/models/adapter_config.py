@@ -71,7 +71,7 @@ def read_adapter_config(data: bytes, *, where: str) -> AdapterConfig:
         first = error.errors()[0]
         at = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            f"{where}: {ADAPTER_CONFIG}: {at}: {json.dumps(first['input'])[:60]}: {first['msg']}; copy the adapter again"
+            f"{where}: {ADAPTER_CONFIG}: {at}: {json.dumps(first['input'])[:60]}: {first['msg']}; copy it again"
         ) from error
 
 

@@ -7,7 +7,6 @@ Callers: `systems`, at the plan and inside actors.
 from __future__ import annotations
 
 from halluc_ray.config import CheckpointSystem, Store
-from halluc_ray.errors import SpecError
 from halluc_ray.models.adapters import Adapter, inspect_adapter
 from halluc_ray.models.checkpoint_cache import fetch_checkpoint
 from halluc_ray.models.checkpoint_sources import Source, open_source
@@ -33,8 +32,6 @@ def find_adapter(system: CheckpointSystem, store: Store, *, base: Source, checkp
     if uri is None:
         return None
     where = f"systems[{system.name}].adapter"
-    if getattr(system, "backend", "transformers") != "transformers":
-        raise SpecError(f"{where}: {uri} runs on backend: transformers alone; merge it into a checkpoint")
     tensors = stored_tensors(base)
     quantised = quantisation_of(checkpoint.config) is not None
     return inspect_adapter(adapter_source(system, uri, store), base=tensors, quantised=quantised, where=where)

@@ -142,5 +142,3 @@ def test_the_plan_refuses_what_does_not_fit(home, tmp_path):
         plan(home, [system(home, "bert", "m", adapter="llama-one")], tmp_path)
     with pytest.raises(SpecError, match=r"^systems\[m\]\.adapter: .* is no folder here"):
         plan(home, [system(home, "bert", "m", adapter="not-there")], tmp_path)
-    with pytest.raises(SpecError, match=r"^systems\[m\]\.adapter: .* runs on backend: transformers alone"):
-        plan(home, [system(home, "llama", "m", adapter="llama-one") | {"backend": "vllm"}], tmp_path)

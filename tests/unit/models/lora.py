@@ -44,7 +44,7 @@ def save_adapter(base: Path, to: Path, *, kind: str, targets: list[str], seed: i
         if "lora_" in name:
             torch.nn.init.normal_(weights, std=0.3)
         if "modules_to_save" in name:
-            torch.nn.init.normal_(weights, std=1.0)
+            torch.nn.init.normal_(weights, std=1.0 if weights.ndim == 2 else 0.0)
         if zero and "lora_B" in name:
             torch.nn.init.zeros_(weights)
     wrapped.save_pretrained(to)
