@@ -126,6 +126,7 @@ class ChoicesSystem(LocalPromptSection, CheckpointSection):
     """A causal language model that rates given options by their log-likelihood."""
 
     kind: Literal["choices"]
+    adapter: str | None = Field(default=None, description="LoRA folder, s3://bucket/prefix, or hub id.")
     choose_by: Literal["sum", "per_token", "per_byte"] = Field(
         default="sum", description="Log-likelihood of an option as it is, or divided by its tokens or UTF-8 bytes."
     )

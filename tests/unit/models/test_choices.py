@@ -17,10 +17,12 @@ from halluc_ray.engine.rows import ShardRows
 from halluc_ray.engine.samples import samples_of
 from halluc_ray.models.execution import generate
 from halluc_ray.models.loading import load_model
+from halluc_ray.models.networks import LocalAdapter
 from halluc_ray.records import Sample
 from tests.unigram import save_unigram
 from tests.unit.models import families
 from tests.unit.models.conftest import NUMERICS, TEXTS
+from tests.unit.models.lora import merge, save_adapter
 
 OPTIONS = ("Au", "Gold is Au", "Paris", "before dawn, and only four", "饺子")
 
@@ -98,6 +100,22 @@ def test_subwords_agree_with_a_plain_loop(llama: Path, samples) -> None:
     found = rows_of(rater(llama), samples)
     for row, scores in zip(found, plainly(llama, samples, "float64"), strict=True):
         assert {s["text"]: s["logprob"] for s in row["option_scores"]} == pytest.approx(scores, abs=1e-9)
+
+
+def test_an_adapter_rates_as_its_merged_checkpoint_does(llama: Path, samples, tmp_path: Path) -> None:
+    adapter = save_adapter(llama, tmp_path / "lora", kind="causal-lm", targets=["q_proj", "down_proj"], seed=1)
+    merged = merge(llama, adapter, tmp_path / "merged", kind="causal-lm")
+    system = ChoicesSystem(kind="choices", name="m", checkpoint=str(llama), adapter=str(adapter))
+    numerics = NUMERICS | {"dtype": "float64"}
+    worn = LocalAdapter(adapter, "a" * 64)
+    tuned = load_model(system, folder=llama, numerics=numerics, labels={}, threads=1, adapter=worn)
+    found, expected, base = (rows_of(model, samples) for model in (tuned, rater(merged), rater(llama)))
+    for row, wanted, before in zip(found, expected, base, strict=True):
+        assert row["text"] == wanted["text"]
+        assert [s["logprob"] for s in row["option_scores"]] == pytest.approx(
+            [s["logprob"] for s in wanted["option_scores"]], abs=1e-9
+        )
+        assert row["logprob"] != pytest.approx(before["logprob"], abs=1e-3)
 
 
 def test_a_pass_stays_within_the_budget(gpt2: Path, samples, monkeypatch) -> None:
