@@ -184,10 +184,10 @@ def summaries_view(means: Sequence[Mean]) -> list[tuple[str, list[Mean], int]]:
     return views
 
 
-def settings_view(system: Mapping[str, Any]) -> tuple[str, str]:
+def settings_view(system: Mapping[str, Any]) -> tuple[object, str]:
     """A system's name and what fixes its outputs."""
     shown = {key: value for key, value in system.items() if key not in ("name", "scores", "shards") and value}
-    return system["name"] or f"one per value of {system['name_from']}", as_json(shown)
+    return system["name"] or phrase("one_per_value", column=system["name_from"]), as_json(shown)
 
 
 def as_json(value: Any) -> str:
