@@ -75,6 +75,7 @@ class ChoiceRater:
         self._device = device
         self._token_budget = token_budget
         self._limit = min(system.max_input_tokens, longest_input(self._network, self._tokenizer))
+        self._renderer.check_room(self._limit)
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._network.forward).parameters
         known = (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id)
         self._pad_token = next((token for token in known if token is not None), 0)

@@ -59,6 +59,7 @@ class Seq2SeqLM:
         )
         self._renderer = Renderer(system, self._tokenizer)
         self._limit = self._input_limit()
+        self._renderer.check_room(self._limit)
         self._generation = TextGeneration(
             system.decoding,
             network=self._network,
