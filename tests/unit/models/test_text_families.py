@@ -141,3 +141,23 @@ def test_units_say_what_was_written(checkpoint):
         assert unit["finish"] == ("stop" if ended else "length")
         assert unit["num_output_tokens"] == len(answer.ids) - ended
         assert unit["num_prompt_tokens"] == len(tokenizer(SAMPLES[unit["row"]].fields["prompt"])["input_ids"])
+
+
+def test_a_row_that_breaks_its_batch_fails_alone(checkpoint):
+    kind, folder = checkpoint
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = load(folder, kind, "float64")
+    broken = list(model.encode(SAMPLES)[2].tokens)
+    own: Callable[..., Any] = model._network.generate
+
+    def refuse(**inputs: Any) -> torch.Tensor:
+        rows = zip(inputs["input_ids"], inputs["attention_mask"].bool(), strict=True)
+        if any(ids[mask].tolist() == broken for ids, mask in rows):
+            raise ValueError("this row")
+        return own(**inputs)
+
+    model._network.generate = refuse
+    table = generate(model, samples=SAMPLES, token_budget=10_000).table
+    expected = [tokenizer.decode(answer.ids, skip_special_tokens=True) for answer in plainly(folder, kind, "float64")]
+    assert table["failure"].to_pylist() == ["model_error" if row == 2 else None for row in range(len(TEXTS))]
+    assert table["text"].to_pylist() == [None if row == 2 else text for row, text in enumerate(expected)]
