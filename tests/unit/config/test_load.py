@@ -87,6 +87,15 @@ def test_bad_overrides(override, named):
         ("slices:", "engine: {device: gpu}\nslices:", "did you mean 'cuda'"),
         ("slices:", "engine: {gpus_per_actor: 0, device: cuda}\nslices:", "gives a cuda actor no GPU"),
         (
+            "kind: causal-lm, ",
+            "kind: causal-lm, shots: {fil: x}, ",
+            "shots.fil (line 6): unknown key; did you mean 'fi",
+        ),
+        ("kind: causal-lm, ", "kind: causal-lm, shots: {count: 3}, ", "shots (line 6): set one of `file` (JSON Lines)"),
+        ("kind: causal-lm, ", "kind: causal-lm, shots: x, ", 'systems[0].shots (line 6): "x" must be a list'),
+        ("kind: causal-lm, ", "kind: causal-lm, shots: [{answer: x}], ", "shots[0].fields (line 6): required, but"),
+        ("kind: causal-lm, ", "kind: causal-lm, reasoning: {tags: [<a>]}, ", "systems[0].reasoning.tags[0] (line 6)"),
+        (
             "kind: recorded, ",
             "",
             "systems[1].kind (line 7): required, but missing. Allowed: causal-lm, choices, dual-enc",

@@ -11,10 +11,16 @@ from typer.testing import CliRunner
 
 from halluc_ray.cli.app import app
 from halluc_ray.config import RunSpec
+from halluc_ray.engine.shard_run import ShardRunner
 from halluc_ray.errors import SpecError
+from halluc_ray.evaluation.planning import done_shards, missing_tasks
 from halluc_ray.evaluation.preview import Wish, preview
+from halluc_ray.evaluation.runs import RunFolder
+from halluc_ray.storage import open_store
+from halluc_ray.wiring.indicators import wire_indicators
+from halluc_ray.wiring.systems import load_generator
 from tests.openai_server import OpenAIServer
-from tests.unit.engine.whole import spec_of, write
+from tests.unit.engine.whole import plan_of, report_of, spec_of, write
 from tests.unit.models.chains import save_chain
 
 CHAINS = [["go", "<think>", "2+2", "is", "4", "</think>", "Four"], ["no", "Plain", "answer"]]
@@ -71,6 +77,31 @@ def test_prompt_answer_and_verdict(spec, chain):
     assert null.units[0].verdicts[0].outcome == "failed"
     assert (len(long.prompt.token_ids), long.prompt.num_cut) == (2, 2)
     assert [(piece.kind, piece.text) for piece in long.prompt.pieces] == [("cut", "go go"), ("text", "go go")]
+
+
+def test_a_run_says_the_same_and_counts_what_was_thought(spec):
+    spec = spec | {"engine": {"device": "cpu"}}
+    plan = plan_of(spec)
+    run = RunFolder(open_store(plan.context.spec.output), plan.run_id)
+    run.begin(plan)
+    runner = ShardRunner(
+        plan.context,
+        store=run.store,
+        indicators=[wired.indicator for wired in wire_indicators(plan.context.spec.indicators)],
+        generator_for=lambda system: load_generator(system.resolved, plan.context.spec.store, bitwise=True),
+    )
+    for task in missing_tasks(plan, done_shards(run.store, plan)):
+        runner.run(task)
+    report = report_of(run)
+    rates = {rate["system"]: rate for rate in report["rates"]}
+    rows = shown(spec, rows=100)
+    for system, rate in rates.items():
+        outcomes = [row.units[0].verdicts[0].outcome for row in rows if row.system == system]
+        assert {name: outcomes.count(name) for name in set(outcomes)} == {name: rate[name] for name in set(outcomes)}
+    facts = {facts["system"]: facts for facts in report["systems"]}
+    thought = sum(row.units[0].output["num_reasoning_tokens"] or 0 for row in rows if row.system == "thinker")
+    assert facts["thinker"]["reasoning_tokens"] == thought == 15
+    assert facts["clerk"]["reasoning_tokens"] == 0
 
 
 def test_recorded_answers_are_judged_as_they_stand(spec):
