@@ -22,9 +22,13 @@ _AUTO_CLASSES = {
     "causal-lm": transformers.AutoModelForCausalLM,
     "choices": transformers.AutoModelForCausalLM,
     "seq2seq-lm": transformers.AutoModelForSeq2SeqLM,
+    "image-text-to-text": transformers.AutoModelForImageTextToText,
+    "dual-encoder": transformers.AutoModel,
+    "embedder": transformers.AutoModel,
 }
+_NOT_USED = {"embedder": ("pooler.",)}
+"""Weights that a kind does without, by the start of their name: texts are pooled from the token's states."""
 _UNBOUNDED_TOKENS = 1_000_000
-_NO_GPU = ("cpu", "disk")
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
 
@@ -89,26 +93,28 @@ def load_network(
         )
     except _LOAD_ERRORS as error:
         raise ModelError(f"checkpoint {folder}: can't be loaded as {kind} ({error})") from error
-    missing = sorted(set(report["missing_keys"]) - set(brought))
+    needless = _NOT_USED.get(kind, ())
+    missing = sorted(name for name in set(report["missing_keys"]) - set(brought) if not name.startswith(needless))
     if missing:
         raise ModelError(
             f"checkpoint {folder}: no weights for {', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}, which "
             f"{kind} needs; name a checkpoint that was fine-tuned for it"
         )
+    network = network.eval() if placed else network.eval().to(device)
     refuse_offloading(network, folder=folder, device=device)
-    return network.eval() if placed else network.eval().to(device)
+    return network
 
 
 def refuse_offloading(network: Any, *, folder: Path, device: str) -> None:
     """Refuse a network that does not fit on the GPUs: accelerate would leave the rest in memory or on disk.
 
     Raises:
-        ModelError: some of it lies elsewhere.
+        ModelError: some of its weights are not on a device of that kind.
     """
-    elsewhere = sorted(name for name, place in getattr(network, "hf_device_map", {}).items() if str(place) in _NO_GPU)
-    if device == "cuda" and elsewhere:
+    elsewhere = [name for name, weights in network.named_parameters() if weights.device.type != device]
+    if elsewhere:
         raise ModelError(
-            f"checkpoint {folder}: {', '.join(elsewhere[:4])}{' ...' if len(elsewhere) > 4 else ''} did not fit on the "
+            f"checkpoint {folder}: {len(elsewhere)} weights ({elsewhere[0]}, ...) did not fit on the "
             f"{torch.cuda.device_count()} GPU(s) of an actor; raise engine.gpus_per_actor, or quantise it"
         )
 

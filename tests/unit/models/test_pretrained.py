@@ -29,9 +29,16 @@ def test_a_network_that_is_parted_says_where_it_did_not_fit(gpt2, tmp_path):
     )
     ids = torch.tensor([[5, 9, 200]])
     assert torch.equal(parted(ids).logits, whole(ids).logits)
-    refuse_offloading(whole, folder=gpt2, device="cuda")
-    refuse_offloading(parted, folder=gpt2, device="cpu")
+    refuse_offloading(whole, folder=gpt2, device="cpu")
     with pytest.raises(
-        ModelError, match=r"transformer\.h\.0, .* did not fit on the 0 GPU.*raise engine\.gpus_per_actor"
+        ModelError, match=r"12 weights \(transformer\.h\.1\..*did not fit on.*raise engine\.gpus_per_actor"
     ):
-        refuse_offloading(parted, folder=gpt2, device="cuda")
+        refuse_offloading(parted, folder=gpt2, device="cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the case of a machine without a GPU")
+def test_where_several_gpus_are_seen_weights_go_to_them_or_nowhere(gpt2, monkeypatch):
+    """Four GPUs are claimed, and there is none: nothing may be left in main memory unsaid."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    with pytest.raises(ModelError, match=r"did not fit on the 4 GPU\(s\) of an actor; raise engine\.gpus_per_actor"):
+        load_network("causal-lm", gpt2, dtype="float32", attention="sdpa", device="cuda")
