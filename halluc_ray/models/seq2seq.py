@@ -113,10 +113,10 @@ class Seq2SeqLM:
     def _input_limit(self) -> int:
         positions = longest_input(self._network, self._tokenizer)
         new = self._system.decoding.max_new_tokens
-        if new + _START_TOKENS > (most := _longest_answer(self._network)):
+        if new > (most := _longest_answer(self._network)):
             raise SpecError(
-                f"systems.{self._system.name}.decoding.max_new_tokens: {new} is more than the {most - _START_TOKENS} "
-                "that the model's decoder has positions for; lower it"
+                f"systems.{self._system.name}.decoding.max_new_tokens: {new} is more than the {most} that the model's "
+                "decoder has positions for; lower it"
             )
         return min(self._system.max_input_tokens, positions)
 
@@ -151,7 +151,7 @@ def _architecture(network: Any, folder: Path) -> dict[str, Any]:
 
 
 def _longest_answer(network: Any) -> int:
-    """Positions of the decoder; relative ones have no end."""
+    """Positions of the decoder, which reads its start and all new tokens but the last; relative ones have no end."""
     config = network.config
     positions = getattr(config, "max_decoder_position_embeddings", None) or getattr(
         config, "max_position_embeddings", None
