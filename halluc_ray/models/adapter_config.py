@@ -18,7 +18,7 @@ from halluc_ray.models.checkpoints import ADAPTER_CONFIG
 _HARMLESS_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 _IDLE_KEYS = frozenset(
     [
-        "auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config",
+        "auto_mapping", "base_model_name_or_path", "corda_config", "eva_config",
         "inference_mode", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_core", "peft_version",
         "qalora_group_size", "revision", "runtime_config", "task_type",
     ]

@@ -65,15 +65,15 @@ def convert_checkpoint(
         InputError: there is nothing to convert, a pickle needs code or is cut, the child died or took
             too long, or `out` is in use. Nothing is left at `out`.
     """
+    out = out.expanduser().absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not an empty folder; name a new one")
     files = {file.name: file for file in source.files()}
     pickled = pickled_files(source, files)
     name = "adapter_model" if pickled[0].startswith("adapter") else "model"
-    out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.parent / f".{out.name}-{secrets.token_hex(4)}"
-    unfinished.mkdir()
     try:
+        unfinished.mkdir(parents=True)
         pickles, made = unfinished / "pickles", unfinished / "made"
         pickles.mkdir()
         made.mkdir()
@@ -86,6 +86,8 @@ def convert_checkpoint(
         if name == "model":
             inspect_checkpoint(FolderSource(made, source.uri))
         made.rename(out)
+    except OSError as error:
+        raise InputError(f"checkpoint {source.uri}: can't be converted into {out} ({error}); see to that") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return Conversion(out, answer["tensors"], answer["tied"], tuple(sorted(path.name for path in out.iterdir())))
@@ -169,9 +171,7 @@ def _run_child(
         raise InputError(f"checkpoint {uri}: the process that read its pickles {_death(child.returncode, said)}")
     found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     if "refused" in found:
-        raise InputError(
-            f"checkpoint {uri}: {found['refused']}; where you trust it, load it and save_pretrained() it yourself"
-        )
+        raise InputError(f"checkpoint {uri}: {found['refused']}")
     return found
 
 

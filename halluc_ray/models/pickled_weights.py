@@ -71,7 +71,7 @@ def convert(folder: Path, *, out: Path, name: str, max_shard_bytes: int) -> dict
             kept, out, filename_pattern=f"{name}{{suffix}}.safetensors", max_shard_size=max_shard_bytes
         )
     except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise Refused(f"safetensors can't hold these tensors ({error})") from error
+        raise Refused(f"its tensors can't be written as safetensors ({error})") from error
     compare(out, {key: tensors[key] for key in kept})
     return {"tensors": len(kept), "tied": tied}
 
@@ -83,10 +83,13 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     except UnpicklingError as error:
         asked = _GLOBAL.search(str(error))
         if asked is None:
-            raise Refused(f"{path.name} is no whole pickle of weights ({_last_line(error)})") from error
-        raise Refused(f"{path.name} asks for {asked[1]}, and nothing but tensors is ever read from a pickle") from error
+            raise Refused(_damaged(path, error)) from error
+        raise Refused(
+            f"{path.name} asks for {asked[1]}, and nothing but tensors is ever read from a pickle; where you trust it, "
+            "load it and save_pretrained() it yourself"
+        ) from error
     except _UNREADABLE as error:
-        raise Refused(f"{path.name} is no whole pickle of weights ({_last_line(error)})") from error
+        raise Refused(_damaged(path, error)) from error
     if not isinstance(found, Mapping):
         raise Refused(f"{path.name} holds a {type(found).__name__}, not tensors by name")
     for key, value in found.items():
@@ -155,9 +158,10 @@ def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (one, other)))
 
 
-def _last_line(error: BaseException) -> str:
+def _damaged(path: Path, error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    said = lines[0] if lines else type(error).__name__
+    return f"{path.name} is no whole pickle of weights ({said}); copy it again"
 
 
 if __name__ == "__main__":

@@ -43,6 +43,12 @@ def convert(folder: Path, out: Path, **options):
     return convert_checkpoint(open_source(str(folder)), out=out, **options)
 
 
+def convert_here(folder: Path, out: Path) -> dict:
+    """What the child does, without a child: it starts in seconds."""
+    shutil.copytree(folder, out, ignore=shutil.ignore_patterns("*.bin"))
+    return pickled_weights.convert(folder, out=out, name="model", max_shard_bytes=10**9)
+
+
 def logits(folder: Path, family=AutoModelForCausalLM, **inputs) -> torch.Tensor:
     network, report = family.from_pretrained(folder, output_loading_info=True, dtype=torch.float64)
     assert not report["missing_keys"]
@@ -50,9 +56,8 @@ def logits(folder: Path, family=AutoModelForCausalLM, **inputs) -> torch.Tensor:
         return network.eval()(input_ids=torch.arange(9)[None] + 4, **inputs).logits
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-def test_a_tied_model_is_written_once_and_answers_as_before(gpt2, tmp_path, legacy):
-    old = pickled(gpt2, tmp_path / "old", legacy=legacy)
+def test_a_tied_model_is_written_once_and_answers_as_before(gpt2, tmp_path):
+    old = pickled(gpt2, tmp_path / "old")
     done = convert(old, tmp_path / "new")
     assert done.tied == {"lm_head.weight": "transformer.wte.weight"}
     before, after = torch.load(old / "pytorch_model.bin"), load_file(tmp_path / "new" / "model.safetensors")
@@ -62,6 +67,12 @@ def test_a_tied_model_is_written_once_and_answers_as_before(gpt2, tmp_path, lega
     assert (tmp_path / "new" / "tokenizer.json").read_bytes() == (gpt2 / "tokenizer.json").read_bytes()
     assert inspect_checkpoint(open_source(str(tmp_path / "new"))).num_parameters == num_parameters(gpt2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "old"]
+
+
+def test_the_format_before_zip_files_is_read_too(gpt2, tmp_path):
+    old = pickled(gpt2, tmp_path / "old", legacy=True)
+    assert convert_here(old, tmp_path / "new")["tied"] == {"lm_head.weight": "transformer.wte.weight"}
+    assert torch.equal(logits(tmp_path / "new"), logits(gpt2))
 
 
 def num_parameters(folder: Path) -> int:
@@ -75,8 +86,7 @@ def test_t5_shares_one_table_among_encoder_decoder_and_head(tmp_path):
     network.save_pretrained(tmp_path / "t5")
     old = pickled(tmp_path / "t5", tmp_path / "old", network=network)
     assert {"lm_head.weight", "encoder.embed_tokens.weight"} < set(torch.load(old / "pytorch_model.bin"))
-    done = convert(old, tmp_path / "new")
-    assert set(done.tied.values()) == {"shared.weight"}
+    assert set(convert_here(old, tmp_path / "new")["tied"].values()) == {"shared.weight"}
     start = torch.tensor([[0, 5, 6]])
     of = {"family": AutoModelForSeq2SeqLM, "decoder_input_ids": start}
     assert torch.equal(logits(tmp_path / "new", **of), logits(tmp_path / "t5", **of))
@@ -86,8 +96,7 @@ def test_equal_weights_that_the_config_does_not_tie_are_both_kept(gpt2, tmp_path
     old = pickled(gpt2, tmp_path / "old")
     config = json.loads((old / "config.json").read_text())
     (old / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
-    done = convert(old, tmp_path / "new")
-    assert done.tied == {}
+    assert convert_here(old, tmp_path / "new")["tied"] == {}
     assert "lm_head.weight" in load_file(tmp_path / "new" / "model.safetensors")
     assert torch.equal(logits(tmp_path / "new"), logits(gpt2))
 
@@ -160,7 +169,7 @@ def test_not_a_number_is_carried_over_bit_by_bit(gpt2, tmp_path):
     held = {"nan": odd, "half": odd.bfloat16(), "turned": torch.arange(6).reshape(2, 3).T, "none": torch.empty(0)}
     held["slice"] = held["turned"][1:]
     torch.save(held, old / "pytorch_model.bin")
-    assert convert(old, tmp_path / "new").num_tensors == 5
+    assert convert_here(old, tmp_path / "new")["tensors"] == 5
     after = load_file(tmp_path / "new" / "model.safetensors")
     assert after["nan"].view(torch.int32).equal(odd.view(torch.int32))
     assert after["slice"].tolist() == [[1, 4], [2, 5]]
@@ -176,10 +185,52 @@ def test_places_that_hold_nothing_to_convert(gpt2, tmp_path):
         convert(old, tmp_path / "used")
     with pytest.raises(InputError, match=r"took longer than 0\.01 s; give it more with --timeout"):
         convert(old, tmp_path / "new", timeout_s=0.01)
+    with pytest.raises(InputError, match=r"can't be converted into .*old/config\.json/new \(.*Not a directory"):
+        convert(old, old / "config.json" / "new")
     (old / "config.json").unlink()
     with pytest.raises(InputError, match=r"no config\.json there"):
         convert(old, tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "used"]
+
+
+KILLS = """
+import os, signal, torch
+torch.load = lambda *_, **__: os.kill(os.getpid(), signal.{signal})
+"""
+
+
+@pytest.mark.parametrize(
+    ("signal", "message"),
+    [
+        ("SIGKILL", "the process that read its pickles was killed, most likely for want of memory"),
+        ("SIGSEGV", r"ended with SIGSEGV \(it said nothing\); the file is damaged, or meant to harm"),
+    ],
+)
+def test_a_reader_that_dies_is_told_of(gpt2, tmp_path, monkeypatch, signal, message):
+    """The child imports sitecustomize as any Python does; here it makes the child end as by the kernel's hand."""
+    old = pickled(gpt2, tmp_path / "old")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(KILLS.format(signal=signal))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    with pytest.raises(InputError, match=message):
+        convert(old, tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "site"]
+
+
+def test_the_reader_has_no_credentials(gpt2, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
+    monkeypatch.setenv("HF_TOKEN", "t0ken")
+    old = pickled(gpt2, tmp_path / "old")
+    (tmp_path / "site").mkdir()
+    spy = f"import os; open({str(tmp_path / 'seen')!r}, 'w').write(repr(dict(os.environ)))"
+    (tmp_path / "site" / "sitecustomize.py").write_text(spy)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    convert(old, tmp_path / "new")
+    seen = (tmp_path / "seen").read_text()
+    assert "HF_HUB_OFFLINE" in seen
+    assert "s3cret" not in seen
+    assert "t0ken" not in seen
+    assert os.environ["HOME"] not in seen.split("'HOME': ")[1].split(",")[0]
 
 
 def test_the_command_takes_what_the_refusal_of_pickles_names(gpt2, tmp_path):
