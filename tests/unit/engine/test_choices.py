@@ -42,13 +42,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def ran(folder: Path, model: Path, rows: list[tuple[Any, ...]], **changes: Any) -> tuple[dict[str, Any], pa.Table]:
-    """The report, and what the model gave."""
+def spec_of(folder: Path, model: Path, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
     columns = zip(("q", "right", "wrong"), zip(*rows, strict=True), strict=True)
     types = {"q": pa.string(), "right": pa.list_(pa.string()), "wrong": pa.list_(pa.string())}
     table = {name: pa.array(values, types[name]) for name, values in columns}
-    corpus = write(folder / "c" / "one.parquet", table | {"id": [f"r{k}" for k in range(len(rows))]})
-    spec = {
+    table |= {"id": [f"r{k}" for k in range(len(rows))], "more": table["wrong"]}
+    corpus = write(folder / "c" / "one.parquet", table)
+    return {
         "corpus": {
             "uri": str(corpus),
             "columns": {"id": "id", "prompt": "q", "reference": "right", "options": "wrong"},
@@ -58,28 +58,36 @@ def ran(folder: Path, model: Path, rows: list[tuple[Any, ...]], **changes: Any) 
         "summaries": [{"name": "MC2", "score": "choice_mass"}],
         "output": str(folder / "out"),
     }
-    plan = plan_of(spec | changes)
+
+
+class Kept:
+    """A generator that keeps what it made."""
+
+    def __init__(self, generator: Any, made: list[pa.Table]) -> None:
+        self.generator = generator
+        self.made = made
+
+    def generate(self, *given: Any, **named: Any) -> Any:
+        found = self.generator.generate(*given, **named)
+        self.made.append(found.table)
+        return found
+
+
+def ran(folder: Path, model: Path, rows: list[tuple[Any, ...]]) -> tuple[dict[str, Any], pa.Table]:
+    """The report, and what the model gave."""
+    plan = plan_of(spec_of(folder, model, rows))
     run = RunFolder(open_store(plan.context.spec.output), plan.run_id)
     run.begin(plan)
-    made = []
-
-    class Kept:
-        def __init__(self, generator: Any) -> None:
-            self.generator = generator
-
-        def generate(self, *given: Any, **named: Any) -> Any:
-            made.append(self.generator.generate(*given, **named))
-            return made[-1]
-
+    made: list[pa.Table] = []
     runner = ShardRunner(
         plan.context,
         store=run.store,
         indicators=[wired.indicator for wired in wire_indicators(plan.context.spec.indicators)],
-        generator_for=lambda system: Kept(load_generator(system.resolved, plan.context.spec.store, bitwise=True)),
+        generator_for=lambda system: Kept(load_generator(system.resolved, plan.context.spec.store, bitwise=True), made),
     )
     for task in missing_tasks(plan, done_shards(run.store, plan)):
         runner.run(task)
-    return report_of(run), pa.concat_tables(part.table.unify_dictionaries() for part in made)
+    return report_of(run), pa.concat_tables(table.unify_dictionaries() for table in made)
 
 
 def test_every_row_has_its_fate(tmp_path: Path, model: Path) -> None:
@@ -103,3 +111,21 @@ def test_options_in_another_order_change_nothing(tmp_path: Path, model: Path) ->
 
 def backwards(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return row[0], row[1] and row[1][::-1], row[2] and row[2][::-1]
+
+
+def test_what_makes_ratings_new(tmp_path: Path, model: Path) -> None:
+    spec = spec_of(tmp_path, model, ROWS)
+    [base] = plan_of(spec).context.systems
+    columns, [system] = spec["corpus"]["columns"], spec["systems"]
+    for changes in (
+        {"corpus": spec["corpus"] | {"columns": columns | {"options": "more"}}},
+        {"systems": [system | {"choose_by": "per_byte"}]},
+        {"systems": [system | {"option_template": "{option}"}]},
+    ):
+        [changed] = plan_of(spec | changes).context.systems
+        assert changed.generate != base.generate
+    [by_length] = plan_of(
+        spec | {"indicators": [{"kind": "choice_mismatch", "choose_by": "per_byte"}, *spec["indicators"][1:]]}
+    ).context.systems
+    assert (by_length.generate, by_length.scores[1]) == (base.generate, base.scores[1])
+    assert by_length.scores[0] != base.scores[0]
