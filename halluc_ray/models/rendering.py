@@ -108,9 +108,15 @@ class Renderer:
                 "was tuned to chat"
             )
         try:
-            return self._as_chat(self._prompter.turns(row))
+            text = self._as_chat(self._prompter.turns(row))
         except (jinja2.TemplateError, ValueError) as error:
             raise SpecError(
                 f"{key}: true, and the tokenizer's chat template does not take the turns ({error}); set chat: false, "
                 "or drop system"
             ) from error
+        if self._system.system is not None and self._system.system.strip() not in text:
+            raise SpecError(
+                f"systems.{self._system.name}.system: the tokenizer's chat template leaves the system turn out; put "
+                "those words into template"
+            )
+        return text

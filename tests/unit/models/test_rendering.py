@@ -153,6 +153,16 @@ def test_turns_that_the_template_refuses(tokenizer_with):
     assert (caught.value.reason, "must alternate" in caught.value.detail) == ("chat_template_refused", True)
 
 
+def test_a_system_turn_that_the_template_leaves_out_is_refused(tokenizer_with):
+    deaf = "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}{% endfor %}"
+    assert renderer(tokenizer_with(deaf), chat=True).texts([SAMPLE]) == [" 首都在哪？ "]
+    with pytest.raises(
+        SpecError, match=r"systems\.m\.system: the tokenizer's chat template leaves the system turn out"
+    ):
+        renderer(tokenizer_with(deaf), chat=True, system="Be brief.")
+    assert "Be brief." in renderer(tokenizer_with(LLAMA3), chat=True, system=" Be brief. \n").texts([SAMPLE])[0]
+
+
 def test_shots_that_fill_the_prompt_are_refused(tokenizer_with):
     found = renderer(tokenizer_with(None), shots=[{"fields": {"prompt": "q" * 50}, "answer": "a"}])
     found.check_room(100)
