@@ -29,7 +29,7 @@ MAX_SHARD_BYTES = 5_000_000_000
 TIMEOUT_S = 3600.0
 _PICKLED = re.compile(r"(pytorch|adapter)_model(-\d+-of-\d+)?\.bin")
 _INDEX = "pytorch_model.bin.index.json"
-_COPIED = frozenset([".json", ".txt", ".model", ".jinja", ".md"])
+_COPIED = frozenset([".json", ".txt", ".model", ".spm", ".jinja", ".md"])
 _PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "OMP_NUM_THREADS", "LANG", "LC_ALL")
 
 
@@ -140,6 +140,7 @@ def _bring(source: Source, files: Iterable[SourceFile], folder: Path) -> None:
 
 
 def _copy(source: Source, file: SourceFile, folder: Path) -> None:
+    (folder / file.name).parent.mkdir(exist_ok=True)
     with (folder / file.name).open("wb") as out:
         for chunk in source.chunks(file):
             out.write(chunk)

@@ -58,8 +58,11 @@ def logits(folder: Path, family=AutoModelForCausalLM, **inputs) -> torch.Tensor:
 
 def test_a_tied_model_is_written_once_and_answers_as_before(gpt2, tmp_path):
     old = pickled(gpt2, tmp_path / "old")
+    (old / "spiece.model").write_bytes(b"words")
+    (old / "modeling_x.py").write_text("raise SystemExit")
     done = convert(old, tmp_path / "new")
     assert done.tied == {"lm_head.weight": "transformer.wte.weight"}
+    assert set(done.files) == {path.name for path in gpt2.iterdir()} | {"spiece.model"}
     before, after = torch.load(old / "pytorch_model.bin"), load_file(tmp_path / "new" / "model.safetensors")
     assert set(before) - set(after) == {"lm_head.weight"}
     assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
