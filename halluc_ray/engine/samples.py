@@ -17,7 +17,11 @@ _NO_FIELDS = frozenset({"messages", "image", "options"})
 
 
 def samples_of(
-    rows: ShardRows, reasons: Sequence[str | None], *, columns: Sequence[str] = ()
+    rows: ShardRows,
+    reasons: Sequence[str | None],
+    *,
+    columns: Sequence[str] = (),
+    images: Sequence[tuple[bytes, ...] | str] | None = None,
 ) -> tuple[list[Sample], list[Failure]]:
     """Samples of the rows without a reason to fail, and the others.
 
@@ -25,17 +29,19 @@ def samples_of(
         rows: the shard's selected rows.
         reasons: why each row can't be run; None where it can.
         columns: corpus columns that placeholders name.
+        images: of each row, or why it has none; None where no system reads images.
     """
     fields = _fields(rows, columns)
     turns, options = _lists(rows, "messages"), _options(rows)
     samples, failures = [], []
     for k, (row, id_) in enumerate(zip(rows.rows.tolist(), rows.ids.to_pylist(), strict=True)):
-        if reasons[k] is not None:
-            failures.append(Failure(row, id_, str(reasons[k])))
+        pictures = () if images is None else images[k]
+        if reasons[k] is not None or isinstance(pictures, str):
+            failures.append(Failure(row, id_, str(reasons[k] or pictures)))
             continue
         own = {name: text for name, values in fields.items() if (text := values[k]) is not None}
         spoken = tuple(Turn(turn["role"], turn["content"]) for turn in turns[k] or ())
-        samples.append(Sample(row, id_, own, turns=spoken, options=options[k]))
+        samples.append(Sample(row, id_, own, turns=spoken, images=pictures, options=options[k]))
     return samples, failures
 
 

@@ -21,6 +21,7 @@ from halluc_ray.config import Summary
 from halluc_ray.config.expression import parse_condition
 from halluc_ray.engine import counting
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
+from halluc_ray.engine.images import load_images
 from halluc_ray.engine.kept import Costs, KeptAnswers
 from halluc_ray.engine.roles import to_texts
 from halluc_ray.engine.rows import RowReader, ShardRows
@@ -130,9 +131,10 @@ class ShardRunner:
             if system.recorded:
                 table, notes = recorded_units(rows, reasons, names.values if names else None), {}
             else:
-                samples, failures = samples_of(rows, reasons, columns=system.resolved.columns)
+                images = load_images(rows, self._context.files[task.shard.source.file], store=self._context.spec.store)
+                samples, failures = samples_of(rows, reasons, columns=system.resolved.columns, images=images.rows)
                 made = self._generated(system, task, samples, failures)
-                table, notes = made.table, made.notes
+                table, notes = made.table, {**made.notes, **images.note(samples)}
         if self._stops_at_bad_rows:
             rows.refuse_failed(table)
         standing = self._publish(stage, task, {"": table}, notes)

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from halluc_ray.config import EndpointSystem, RecordedSystem, RunSpec
 from halluc_ray.engine.context import ShardTask, SystemPlan
+from halluc_ray.engine.images import load_images
 from halluc_ray.engine.plan import Plan, build_plan
 from halluc_ray.engine.rows import RowReader, ShardRows
 from halluc_ray.engine.samples import samples_of
@@ -167,10 +168,13 @@ class _Preview:
     def _shown(self, shard: Shard, view: PromptView, units: Mapping[int, list[Unit]]) -> Iterator[PreviewedRow]:
         rows = self._reader.read(shard, columns=self._columns())
         resolved = self._system.resolved
-        samples, failures = samples_of(rows, rows.failures(resolved.roles), columns=resolved.columns)
+        context = self._plan.context
+        images = load_images(rows, context.files[shard.source.file], store=context.spec.store)
+        reasons = rows.failures(resolved.roles)
+        samples, failures = samples_of(rows, reasons, columns=resolved.columns, images=images.rows)
         prompts = {sample.row: view.show(sample) for sample in samples}
         prompts |= {failure.row: ShownPrompt(problem=failure.reason) for failure in failures}
-        images = {sample.row: tuple(len(image) for image in sample.images) for sample in samples}
+        sizes = {sample.row: tuple(len(image) for image in sample.images) for sample in samples}
         for at, (row, id_) in enumerate(zip(rows.rows.tolist(), rows.ids.to_pylist(), strict=True)):
             own = tuple(units.get(row, ()))
             named = next((unit.output["system"] for unit in own if unit.output["system"]), None)
@@ -180,7 +184,7 @@ class _Preview:
                 file=self._plan.context.files[shard.source.file].uri,
                 id=id_,
                 fields=_texts(rows, at),
-                image_bytes=images.get(row, ()),
+                image_bytes=sizes.get(row, ()),
                 prompt=prompts[row],
                 units=own,
             )

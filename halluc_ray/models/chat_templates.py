@@ -10,7 +10,7 @@ import json
 from halluc_ray.models.checkpoint_sources import Source
 
 _TEMPLATE_FILES = frozenset({"chat_template.jinja", "chat_template.json"})
-_TOKENIZER_CONFIG = "tokenizer_config.json"
+_CONFIGS = ("tokenizer_config.json", "processor_config.json")
 
 
 def has_chat_template(source: Source) -> bool:
@@ -21,9 +21,8 @@ def has_chat_template(source: Source) -> bool:
     files = {file.name: file for file in source.files()}
     if _TEMPLATE_FILES & files.keys():
         return True
-    if _TOKENIZER_CONFIG not in files:
-        return False
     try:
-        return bool(json.loads(b"".join(source.chunks(files[_TOKENIZER_CONFIG]))).get("chat_template"))
+        configs = [json.loads(b"".join(source.chunks(files[name]))) for name in _CONFIGS if name in files]
+        return any(config.get("chat_template") for config in configs)
     except (ValueError, AttributeError):
         return True

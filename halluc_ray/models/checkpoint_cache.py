@@ -76,6 +76,7 @@ def _download(source: Source, files: Mapping[str, str], target: Path) -> None:
             if name not in listed:
                 raise _changed(source.uri, name)
             found = hashlib.sha256()
+            (unfinished / name).parent.mkdir(exist_ok=True)
             with (unfinished / name).open("wb") as out:
                 for chunk in source.chunks(listed[name]):
                     found.update(chunk)

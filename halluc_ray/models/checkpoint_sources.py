@@ -16,6 +16,8 @@ from halluc_ray.errors import InputError, SpecError
 
 MAIN_REVISION = "main"
 CHUNK_BYTES = 8 * 2**20
+POOLING = "1_Pooling/config.json"
+"""The one file below a checkpoint's top that matters: how a sentence embedder pools."""
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 _HUB_PICKLES = ["pytorch_model*.bin", "adapter_model.bin"]
@@ -68,7 +70,7 @@ class Source(Protocol):
         """The place, as a user would write it."""
 
     def files(self) -> list[SourceFile]:
-        """Files at the top of the checkpoint, by name."""
+        """Files at the top of the checkpoint, and `POOLING`, by name."""
 
     def chunks(self, file: SourceFile, *, limit: int | None = None) -> Iterator[bytes]:
         """The file's bytes in pieces, at most `limit` in all."""
@@ -83,8 +85,12 @@ class FolderSource:
 
     def files(self) -> list[SourceFile]:
         """Files of the folder; the version is the modification time in nanoseconds."""
-        found = [(path.name, path.stat()) for path in sorted(self.folder.iterdir()) if path.is_file()]
-        return [SourceFile(name, stat.st_size, str(stat.st_mtime_ns)) for name, stat in found]
+        paths = [*sorted(self.folder.iterdir()), self.folder / POOLING]
+        found = [(path, path.stat()) for path in paths if path.is_file()]
+        named = [(path.relative_to(self.folder).as_posix(), stat) for path, stat in found]
+        return sorted(
+            (SourceFile(name, stat.st_size, str(stat.st_mtime_ns)) for name, stat in named), key=lambda file: file.name
+        )
 
     def chunks(self, file: SourceFile, *, limit: int | None = None) -> Iterator[bytes]:
         """See `Source.chunks`."""
@@ -107,8 +113,12 @@ class StoreSource:
         return self.store.uri
 
     def files(self) -> list[SourceFile]:
-        """Objects directly under the root; the version is the ETag."""
-        found = [SourceFile(info.key, info.size, info.etag) for info in self.store.list("") if "/" not in info.key]
+        """Objects directly under the root, and `POOLING`; the version is the ETag."""
+        found = [
+            SourceFile(info.key, info.size, info.etag)
+            for info in self.store.list("")
+            if "/" not in info.key or info.key == POOLING
+        ]
         return sorted(found, key=lambda file: file.name)
 
     def chunks(self, file: SourceFile, *, limit: int | None = None) -> Iterator[bytes]:
@@ -152,9 +162,7 @@ def open_source(
         _refuse_revision(revision, uri, where)
         return FolderSource(folder.resolve(), uri)
     if folder.exists() or not _HUB_ID.match(uri):
-        raise SpecError(
-            f"{where}.{key}: {uri!r} is no folder here, no s3:// prefix and no hub id; correct the path"
-        )
+        raise SpecError(f"{where}.{key}: {uri!r} is no folder here, no s3:// prefix and no hub id; correct the path")
     return FolderSource(_hub_snapshot(uri, revision, _HUB_PATTERNS + (_HUB_PICKLES if pickled else [])), uri)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from halluc_ray.config import digest
 from halluc_ray.errors import InputError
 from halluc_ray.models.checkpoint_cache import file_digests
-from halluc_ray.models.checkpoint_sources import Source, SourceFile
+from halluc_ray.models.checkpoint_sources import POOLING, Source, SourceFile
 from halluc_ray.models.quantisation import count_weights, quantisation_of
 from halluc_ray.models.safetensors_headers import StoredTensor, read_header
 
@@ -42,6 +42,11 @@ _SIDE_FILES = frozenset(
         "source.spm",
         "target.spm",
         "target_vocab.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "modules.json",
+        "sentence_bert_config.json",
+        POOLING,
     ]
 )
 _OTHER_WEIGHTS = frozenset([".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx"])

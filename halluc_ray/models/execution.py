@@ -70,8 +70,9 @@ def generate(
     """
     failed = list(failures)
     encoded: list[Encoded] = []
-    for start in range(0, len(samples), ENCODE_ROWS):
-        encoded += _encode(model, samples[start : start + ENCODE_ROWS], failed)
+    size = 1 if any(sample.images for sample in samples) else ENCODE_ROWS  # halving would look at images again
+    for start in range(0, len(samples), size):
+        encoded += _encode(model, samples[start : start + size], failed)
     results, budget = _run_all(model, encoded, token_budget)
     units = [_unit(row, result) for row, result in zip(encoded, results, strict=True)]
     units += [_failed_unit(failure, draw) for failure in failed for draw in range(model.draws)]
@@ -138,7 +139,7 @@ def _unit(row: Encoded, result: Result) -> dict[str, object]:
         "row": row.row,
         "draw": row.draw,
         "id": row.id,
-        "num_prompt_tokens": len(row.tokens),
+        "num_prompt_tokens": len(row.tokens) + len(row.pair),
         "truncated": row.truncated,
     }
     if isinstance(result, str):

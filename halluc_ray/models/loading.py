@@ -9,10 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
-from halluc_ray.config import CausalSystem, CheckpointSystem, ChoicesSystem, ClassifierSystem, Seq2SeqSystem
-from halluc_ray.errors import SpecError
+from halluc_ray.config import (
+    CausalSystem,
+    CheckpointSystem,
+    ChoicesSystem,
+    ClassifierSystem,
+    DualEncoderSystem,
+    EmbedderSystem,
+    ImageTextSystem,
+    Seq2SeqSystem,
+)
 from halluc_ray.models.networks import LocalAdapter, Networks
 from halluc_ray.models.protocol import Model
 
@@ -75,8 +83,20 @@ def load_model(
 
             budget = int(numerics["token_budget"])
             return ChoiceRater(system, folder=folder, network=network(), device=device, token_budget=budget)
+        case ImageTextSystem():
+            from halluc_ray.models.image_text import ImageTextLM
+
+            return ImageTextLM(system, folder=folder, network=network(), device=device)
+        case DualEncoderSystem():
+            from halluc_ray.models.dual_encoder import DualEncoder
+
+            return DualEncoder(system, folder=folder, network=network(), device=device)
+        case EmbedderSystem():
+            from halluc_ray.models.embedder import Embedder
+
+            return Embedder(system, folder=folder, network=network(), device=device)
         case _:
-            raise SpecError(f"systems[{system.name}].kind: {system.kind} is not supported by this version")
+            assert_never(system)
 
 
 def _settle_process(threads: int) -> None:

@@ -44,13 +44,17 @@ _CUDA_BUDGETS = {
 }
 _CUDA_FLOORS = {"reads": 16_384, "decodes": 8_192}
 _LIBRARIES = ("torch", "transformers", "tokenizers")
+_LOOKS = frozenset({"image-text-to-text", "dual-encoder"})
+_PICTURES = "pillow"
 _PACKAGE = "package:"
 _AVX512 = frozenset({"avx512vl", "avx512bw", "avx512dq", "fma"})
 _AVX2 = frozenset({"avx2", "fma"})
 _SDPA_LESS = frozenset(
     [
+        "align",
         "big_bird",
         "bigbird_pegasus",
+        "blip",
         "bloom",
         "canine",
         "convbert",
@@ -58,13 +62,20 @@ _SDPA_LESS = frozenset(
         "deberta",
         "deberta-v2",
         "flaubert",
+        "flava",
         "fnet",
         "funnel",
         "gemma2",
+        "git",
+        "got_ocr2",
         "gpt_neo",
         "gpt_neox_japanese",
         "gpt_oss",
+        "groupvit",
+        "hy_v4_vl",
         "ibert",
+        "inkling2",
+        "inkling2_loop",
         "longformer",
         "luke",
         "mamba",
@@ -75,12 +86,14 @@ _SDPA_LESS = frozenset(
         "mvp",
         "nystromformer",
         "openai-gpt",
+        "pp_chart2table",
         "prophetnet",
         "reformer",
         "rembert",
         "roformer",
         "rwkv",
         "squeezebert",
+        "t5gemma",
         "vaultgemma",
         "xglm",
         "xlm",
@@ -123,6 +136,7 @@ def resolve(
         "device": device,
         "dtype": dtype,
         **_library_versions(),
+        **(_picture_version() if system.kind in _LOOKS else {}),
         "attention": "eager" if config.get("model_type") in _SDPA_LESS else "sdpa",
         "token_budget": budget,
         **quantisation.freeze(config, device=device, where=f"systems[{system.name}]"),
@@ -190,6 +204,7 @@ def check(numerics: Mapping[str, str | int]) -> None:
     packages = {field: field.removeprefix(_PACKAGE) for field in numerics if field.startswith(_PACKAGE)}
     versions = quantisation.package_versions(packages.values())
     found: dict[str, str | int] = {**_library_versions(), **{field: versions[name] for field, name in packages.items()}}
+    found |= _picture_version() if _PICTURES in numerics else {}
     if numerics["device"] == "cpu":
         isa = cpu_isa()
         capability = torch.backends.cpu.get_cpu_capability()
@@ -221,6 +236,11 @@ def _accelerator(device_name: str, numerics: Mapping[str, str | int]) -> str:
 def _library_versions() -> dict[str, str | int]:
     """Public versions: the suffix that names a build (`+cpu`) differs between a head and its GPU nodes."""
     return {name: metadata.version(name).split("+")[0] for name in _LIBRARIES}
+
+
+def _picture_version() -> dict[str, str | int]:
+    """What decodes and resizes images."""
+    return {_PICTURES: metadata.version(_PICTURES)}
 
 
 def _cpuinfo(field: str) -> str:

@@ -25,6 +25,9 @@ class Encoded:
         truncated: the input was longer than the system's limit and was cut.
         options: the row's options, sorted, where one is to be chosen.
         continuations: token ids of each option, rated after `tokens`.
+        pair: token ids of the row's second text, read by itself.
+        text: the prompt that a processor lays images into, where there are any.
+        images: encoded images.
     """
 
     row: int
@@ -35,6 +38,9 @@ class Encoded:
     truncated: bool = False
     options: tuple[str, ...] = ()
     continuations: tuple[tuple[int, ...], ...] = ()
+    pair: tuple[int, ...] = ()
+    text: str = ""
+    images: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

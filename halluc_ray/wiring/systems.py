@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from halluc_ray.config import CheckpointSystem, EndpointSystem, RecordedSystem, RunSpec, Store, System
+from halluc_ray.config import CheckpointSystem, EmbedderSystem, EndpointSystem, RecordedSystem, RunSpec, Store, System
 from halluc_ray.config.prompting import Decoding
 from halluc_ray.config.systems import PromptSection
 from halluc_ray.models import numerics as numerics_of
@@ -28,6 +28,7 @@ from halluc_ray.models.loading import load_model
 from halluc_ray.models.networks import Networks
 from halluc_ray.models.numerics import Device
 from halluc_ray.models.protocol import Encoded, Model
+from halluc_ray.models.sentence_transformers import read_pooling
 from halluc_ray.models.versions import SEMANTICS_VERSIONS
 from halluc_ray.records import Sample
 from halluc_ray.storage import open_store
@@ -139,6 +140,8 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
             source = _source(system, spec.store)
             checkpoint = inspect_checkpoint(source)
             check_prompt(system, source, checkpoint.config, where=where)
+            if isinstance(system, EmbedderSystem):
+                read_pooling(system, source)
             numerics = numerics_of.resolve(
                 system,
                 engine=spec.engine,
@@ -192,6 +195,8 @@ def load_generator(
     if bitwise:
         numerics_of.check(resolved.numerics)
     folder = checkpoint_folder(resolved, store)
+    if networks is not None and resolved.scheduled:
+        networks.close()  # a backend of its own wants the whole device
     model = load_model(
         system,
         folder=folder,

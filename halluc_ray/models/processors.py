@@ -1,0 +1,50 @@
+"""Reading a processor (tokenizer and image processor) from a local folder through transformers.
+
+Images are prepared by Pillow and numpy, whether or not torchvision is there, for its resizing gives
+other numbers; and no part for videos is loaded, for frames come as images. Knows no template and no
+batch. Callers: the models that look at images. Imports transformers.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+
+from halluc_ray.errors import ModelError
+
+_LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
+_VIDEO = "video_processor"
+
+
+def load_processor(folder: Path) -> Any:
+    """The folder's processor.
+
+    Raises:
+        ModelError: there is none that transformers can make without torchvision.
+    """
+    try:
+        return _processor_class(folder).from_pretrained(
+            folder, backend="pil", local_files_only=True, trust_remote_code=False
+        )
+    except _LOAD_ERRORS as error:
+        raise ModelError(
+            f"checkpoint {folder}: no usable processor ({error}); copy the files of the base model's tokenizer and "
+            "processor (processor_config.json, preprocessor_config.json) there"
+        ) from error
+
+
+def _processor_class(folder: Path) -> Any:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    name = PROCESSOR_MAPPING_NAMES.get(config.get("model_type", ""))
+    if name is None:
+        return transformers.AutoProcessor
+    known = getattr(transformers, name)
+    attributes = known.get_attributes()
+    if _VIDEO not in attributes:
+        return known
+    rest = [attribute for attribute in attributes if attribute != _VIDEO]
+    return type(name, (known,), {"get_attributes": classmethod(lambda cls: rest)})
