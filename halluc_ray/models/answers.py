@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
 from halluc_ray.config.prompting import Decoding, Reasoning
@@ -54,8 +55,12 @@ class AnswerReader:
         if self._reasoning is None:
             return output
 
+        @cache
+        def length(count: int) -> int:
+            return len(self._text(tokens[:count]))
+
         def tokens_until(characters: int) -> int:
-            return bisect_left(range(len(tokens)), characters, key=lambda count: len(self._text(tokens[:count])))
+            return bisect_left(range(len(tokens)), characters, key=length)
 
         return take_answer(output, self._reasoning, opened=opened, tokens_until=tokens_until)
 
