@@ -29,10 +29,13 @@ _TEXTS_FIRST = ("system", "id", "prompt", "context", "reference", "response")
 
 
 def print_evaluation(console: Console, done: Evaluation) -> None:
-    """Rates overall and by the first slice, warnings, and where the report lies."""
+    """Rates and means overall, rates by the first slice, warnings, and where the report lies."""
     report = done.report
     rates: list[Mapping[str, Any]] = report["rates"]
     console.print(_rate_table(_measure(report), [rate for rate in rates if not rate["slice"]]))
+    if means := [mean for mean in report["summaries"] if not mean["slice"]]:
+        console.print()
+        console.print(_mean_table(means))
     slices = list(dict.fromkeys(tuple(rate["slice"]) for rate in rates if rate["slice"]))
     if slices:
         cells = _by_cell([rate for rate in rates if tuple(rate["slice"]) == slices[0]])
@@ -138,6 +141,18 @@ def _rate_table(title: str, rates: Sequence[Mapping[str, Any]]) -> Table:
         interval = f"{_percent(rate['low'])} to {_percent(rate['high'])}" if rate["rate"] is not None else ""
         numbers = (f"{rate['rows']:,}", _percent(rate["rate"]), interval, _percent(rate["answered_share"]))
         table.add_row(*(Text(name) for name in names), *numbers)
+    return table
+
+
+def _mean_table(means: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title="Means", title_justify="left", box=None)
+    for heading in ("system", "summary"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("rows", "mean"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for mean in means:
+        value = "undefined" if mean["mean"] is None else f"{mean['mean']:.4g}"
+        table.add_row(Text(mean["system"]), Text(mean["name"]), f"{mean['rows']:,}", value)
     return table
 
 

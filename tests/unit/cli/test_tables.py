@@ -54,6 +54,17 @@ def test_systems_to_compare_stand_below_each_other(console, tmp_path):
     assert "Nothing to compute: the one shard was committed before." in text
 
 
+def test_means_are_printed_over_all_rows(console, tmp_path):
+    rows = [
+        Row(id=str(k), verdicts=(Verdict("supported"),), model="b", words=words) for k, words in enumerate((1, 2, 2))
+    ]
+    run = Handmade(open_store(str(tmp_path / "out")), tmp_path, rows)
+    counts = combine(run.record(), [merge([run.counts(rows, with_left_out=True)])])
+    report = build_report(run.record(), counts, run_id="r", duplicates=NO_DUPLICATES)
+    print_evaluation(console, Evaluation("r", "out/runs/r", report, shards=1, shards_computed=0))
+    assert re.search(r"^Means *\n.*mean *\n b +mean_words +3 +1\.667 *$", console.file.getvalue(), re.MULTILINE)
+
+
 def test_no_row_found_says_what_an_outcome_may_be(console):
     empty = pa.table(
         {"file": pa.array([], pa.string()), "row": pa.array([], pa.int64()), "draw": pa.array([], pa.int32())}
