@@ -24,6 +24,7 @@ from halluc_ray.models.endpoint.generator import EndpointGenerator
 from halluc_ray.models.endpoint.pace import longest_s_per_row
 from halluc_ray.models.endpoint.requests import RequestWriter, request_url
 from halluc_ray.models.execution import Failure, Generated, generate
+from halluc_ray.models.kinds import refuse_other_kind
 from halluc_ray.models.loading import load_model
 from halluc_ray.models.networks import Networks
 from halluc_ray.models.numerics import Device
@@ -139,6 +140,7 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
         case _:
             source = _source(system, spec.store)
             checkpoint = inspect_checkpoint(source)
+            refuse_other_kind(system, checkpoint.config, where=where)
             check_prompt(system, source, checkpoint.config, where=where)
             if isinstance(system, EmbedderSystem):
                 read_pooling(system, source)
