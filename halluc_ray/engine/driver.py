@@ -28,6 +28,7 @@ from halluc_ray.errors import (
     ModelError,
     NumericsMismatch,
     QuotaSpent,
+    RunIncomplete,
     SpecError,
     WorkerLost,
 )
@@ -51,6 +52,8 @@ class _Actor:
     asked_at: float
     room: Room
     seat: Seat | None = None
+    sat_at: float = 0.0
+    ended_at: float | None = None
     tasks: dict[Any, ShardTask] = field(default_factory=dict)
     done: int = 0
 
@@ -118,6 +121,7 @@ class Driver:
 
         Raises:
             HallucRayError: what no retry can mend: a changed corpus, a node that does not see the store.
+            RunIncomplete: `on_tick` asked to stop; what was being committed is.
         """
         try:
             while self._ledger.open:
@@ -127,13 +131,19 @@ class Driver:
                 self._mind_leases()
                 self._tally.in_flight = self._ledger.in_flight
                 self._tally.failed = len(self._ledger.given_up)
+                self._meter()
                 self._on_tick()
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, RunIncomplete):
             self._drain()
             raise
         finally:
             for actor in self._actors.values():
                 _end(actor)
+            self._meter()
+        return self.driven()
+
+    def driven(self) -> Driven:
+        """What became of the tasks so far."""
         actors = [{**{name: getattr(a.seat, name) for name in Seat.__slots__}, "shards": a.done} for a in self._seats]
         return Driven(self._ledger.done, self._ledger.given_up, actors, self._seconds)
 
@@ -199,7 +209,7 @@ class Driver:
                     raise trouble
                 self._lose(actor, trouble)
                 return
-            actor.seat = seat
+            actor.seat, actor.sat_at = seat, time.monotonic()
             self._seats.append(actor)
             self._tally.message = ""
             return
@@ -256,6 +266,13 @@ class Driver:
             if task is not None:
                 idle[0].tasks[idle[0].handle.run.remote(task)] = task
 
+    def _meter(self) -> None:
+        """Tell the tally how long devices have been held."""
+        device, per_actor = self._placement.billed
+        now = time.monotonic()
+        held = sum((now if a.ended_at is None else a.ended_at) - a.sat_at for a in self._seats)
+        self._tally.device, self._tally.device_seconds = (device if self._seats else ""), per_actor * held
+
     def _drain(self) -> None:
         """Let what is being committed be committed."""
         refs = [ref for actor in self._actors.values() for ref in list(actor.tasks)[:1]]
@@ -264,6 +281,7 @@ class Driver:
 
 
 def _end(actor: _Actor) -> None:
+    actor.ended_at = time.monotonic()
     ray.kill(actor.handle)
     actor.room.give_back()
 

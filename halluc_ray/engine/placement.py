@@ -47,6 +47,13 @@ class Placement:
     slots: int
     options: dict[str, Any]
 
+    @property
+    def billed(self) -> tuple[str, float]:
+        """What an actor holds while it lives: the kind of device, and how many of it (CPUs where it takes no GPU)."""
+        if gpus := self.options.get("num_gpus"):
+            return self.accelerator or "gpu", float(gpus)
+        return "cpu", float(self.options["num_cpus"])
+
 
 @contextmanager
 def cluster() -> Iterator[None]:

@@ -24,6 +24,8 @@ class Progress:
         rows_done_here: done by this command.
         seconds: since this command's first work; rows/s and time left follow from it.
         rates: (system, indicator) -> (hallucinated, defined) over what this command has counted.
+        device: kind of device that actors hold (`H100`, `gpu`, `cpu`); empty before the first one sits.
+        device_seconds: device time that this command's actors have held, idle or not.
     """
 
     run_id: str
@@ -37,6 +39,8 @@ class Progress:
     rows_done_here: int = 0
     seconds: float = 0.0
     rates: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    device: str = ""
+    device_seconds: float = 0.0
 
     @property
     def rows_per_s(self) -> float:

@@ -36,9 +36,12 @@ class Tally:
         self._rates: dict[tuple[str, str], tuple[int, int]] = {}
         self._started: float | None = None
         self._cost_micro: dict[str, int] = {}
+        self._busy_s: dict[str, float] = {}
         self.in_flight = 0
         self.failed = 0
         self.message = ""
+        self.device = ""
+        self.device_seconds = 0.0
 
     def start(self) -> None:
         """The first task is about to run."""
@@ -51,6 +54,8 @@ class Tally:
         name = self._plan.context.systems[task.system].spec.name
         if task.generates and COST_NOTE in report.notes:
             self._cost_micro[name or ""] = self._cost_micro.get(name or "", 0) + int(report.notes[COST_NOTE])
+        label = name or f"by {self._plan.context.systems[task.system].resolved.name_from}"
+        self._busy_s[label] = self._busy_s.get(label, 0.0) + sum(report.seconds.values())
         for (system, item), (hallucinated, defined) in report.rates.items():
             key = (system or name or "", self._plan.record.indicators[item].name)
             before = self._rates.get(key, (0, 0))
@@ -60,6 +65,11 @@ class Tally:
     def cost(self) -> dict[str, float]:
         """Money that the answers committed by this command cost, by system, for those that have a price."""
         return {name: micro / MICRO for name, micro in self._cost_micro.items()}
+
+    @property
+    def busy_s(self) -> dict[str, float]:
+        """Seconds that actors worked on each system's shards."""
+        return dict(self._busy_s)
 
     def _pairs(self, task: ShardTask) -> int:
         """Pairs that a task settles: more than one where two files, or two systems, are the same."""
@@ -79,6 +89,8 @@ class Tally:
             rows_done_here=self._rows_here,
             seconds=time.monotonic() - self._started if self._started is not None else 0.0,
             rates=dict(self._rates),
+            device=self.device,
+            device_seconds=self.device_seconds,
         )
 
     def describe(self) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def status(target: str | RunSpec) -> Progress:
     run = find_run(target)
     record = run.record()
     progress = _committed(run, record)
-    beat = _living_beat(run.store, record, run.run_id)
+    beat = living_beat(run.store, record, run.run_id)
     if beat is None:
         done = progress.shards_done == progress.shards
         return replace(progress, message="done" if done else "not running; the same command goes on")
@@ -115,7 +115,8 @@ def _committed(run: RunFolder, record: RunRecord) -> Progress:
     return Progress(run_id=run.run_id, message="", shards=shards, shards_done=done, rows=rows, rows_done=rows_done)
 
 
-def _living_beat(store: ObjectStore, record: RunRecord, run_id: str) -> dict[str, int] | None:
+def living_beat(store: ObjectStore, record: RunRecord, run_id: str) -> dict[str, int] | None:
+    """What the driver of a run last said, if it is alive; else None. Takes a period where it is on another machine."""
     names = dict.fromkeys(name for s in record.systems for name in (s.generate, *s.scores, s.count))
     for name in names:
         beat = read_beat(store, name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from halluc_ray.config import EndpointSystem, RunSpec
 from halluc_ray.engine.context import ShardTask
@@ -17,12 +18,16 @@ from halluc_ray.engine.plan import Plan
 from halluc_ray.engine.progress import Progress
 from halluc_ray.engine.tally import Tally
 from halluc_ray.errors import HallucRayError, InputError, RunIncomplete, StoreError
+from halluc_ray.evaluation.cancelling import CancelWatch
 from halluc_ray.evaluation.looking import rebuild
 from halluc_ray.evaluation.planning import done_shards, has_models, missing_tasks, open_output, plan_on
 from halluc_ray.evaluation.runs import Evaluation, RunFolder
 from halluc_ray.storage.commits import declare, sweep
 from halluc_ray.storage.probe import check_create_only, check_ranges, forget_nonce, leave_nonce
 from halluc_ray.wiring.endpoints import read_key
+
+if TYPE_CHECKING:
+    from halluc_ray.engine.driver import Driven
 
 _SHOWN_ERRORS = 3
 OnProgress = Callable[[Progress], None]
@@ -95,6 +100,7 @@ def _compute(
         return 0, {}
     tally = Tally(plan, tasks)
     stages = _stages_of(tasks)
+    watch = stack.enter_context(CancelWatch(run))
     stack.enter_context(Heartbeat(store, stages, describe=tally.describe))
     say("starting Ray")
     stack.enter_context(placement.cluster())
@@ -110,14 +116,19 @@ def _compute(
         now = tally.progress()
         metrics.show(now)
         tell(now)
+        watch.look()
 
     driver = Driver(plan, tasks, placement=placed, nonce=nonce, tally=tally, on_tick=tick)
-    driven = driver.run()
+    try:
+        driven = driver.run()
+    except (KeyboardInterrupt, SystemExit, RunIncomplete):
+        _note(run, driver.driven(), tally=tally, started=started)
+        raise
     incomplete = _what_is_missing(tasks, driven.given_up) if driven.given_up else None
     try:
         for name in stages:
             sweep(store, name)
-        run.end(actors=driven.actors, seconds=driven.seconds, cost=tally.cost, started=started, finished=time.time())
+        _note(run, driven, tally=tally, started=started)
     except StoreError:
         if incomplete is None:
             raise
@@ -125,6 +136,19 @@ def _compute(
         raise incomplete
     say("done")
     return driven.computed, tally.cost
+
+
+def _note(run: RunFolder, driven: Driven, *, tally: Tally, started: float) -> None:
+    now = tally.progress()
+    devices = {"kind": now.device, "held_s": now.device_seconds, "busy_s": tally.busy_s} if now.device else {}
+    run.end(
+        actors=driven.actors,
+        seconds=driven.seconds,
+        cost=tally.cost,
+        devices=devices,
+        started=started,
+        finished=time.time(),
+    )
 
 
 def _stages_of(tasks: Sequence[ShardTask]) -> list[str]:

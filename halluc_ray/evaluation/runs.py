@@ -57,12 +57,14 @@ class RunFolder:
         actors: Sequence[Mapping[str, Any]],
         seconds: Mapping[str, float],
         cost: Mapping[str, float],
+        devices: Mapping[str, Any],
         started: float,
         finished: float,
     ) -> None:
-        """Note who did the work, how long each phase took, and what each endpoint cost."""
+        """Note who did the work, how long each phase took, what devices it held, and what each endpoint cost."""
         work = {"actors": list(actors), "seconds": dict(seconds), "started": started, "finished": finished}
         work |= {"cost": dict(cost)} if cost else {}
+        work |= {"devices": dict(devices)}
         earlier = self.telemetry().get("work", [])
         self._note({"work": [*earlier, work]})
 

@@ -42,6 +42,26 @@ def run_key(run_id: str, name: str) -> str:
     return f"runs/{run_id}/{name}"
 
 
+def cancel_key(run_id: str) -> str:
+    """A request to stop; removed by the driver that heard it."""
+    return f"runs/{run_id}/cancel.json"
+
+
+def night_key(suite: str, name: str = "") -> str:
+    """A night of a suite, `<scheduled date>-<run id>.json`; create-only. Without a name: the prefix of all."""
+    return f"suites/{suite}/nights/{name}"
+
+
+def release_key(suite: str, release: str) -> str:
+    """Which runs a named release stands for; create-only."""
+    return f"suites/{suite}/releases/{release}.json"
+
+
+def told_key(suite: str, name: str) -> str:
+    """That a night was told to a channel."""
+    return f"suites/{suite}/told/{name}.json"
+
+
 def spec_key(spec_digest: str) -> str:
     """Pointer from a spec's digest to the last run that it made."""
     return f"specs/{spec_digest}.json"
