@@ -16,6 +16,7 @@ from halluc_ray.indicators.answer_mismatch import AnswerMismatch
 from halluc_ray.indicators.choice_mass import ChoiceMass
 from halluc_ray.indicators.choice_mismatch import ChoiceMismatch
 from halluc_ray.indicators.label_mismatch import LabelMismatch
+from halluc_ray.indicators.low_similarity import LowSimilarity
 from halluc_ray.indicators.protocol import Indicator
 from halluc_ray.indicators.recorded_label import RecordedLabel
 from halluc_ray.indicators.recorded_score import RecordedScore
@@ -30,6 +31,7 @@ BUILTIN: dict[str, type[Indicator]] = {
         ChoiceMass,
         ChoiceMismatch,
         LabelMismatch,
+        LowSimilarity,
         RecordedLabel,
         RecordedScore,
         UnsupportedNumber,

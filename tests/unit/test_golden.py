@@ -87,6 +87,7 @@ BATCHES = {
         {"response": [label for label, _ in LABELS], "reference": [labels for _, labels in LABELS]},
         [{}, {"labels": {"0": "neg", "1": "positive"}}],
     ),
+    "low_similarity": ({"similarity": [0.31, 0.2, 0.12, -0.3, None, float("nan")]}, [{"at": 0.2}, {"at": 0}]),
     "recorded_label": ({"label": ["yes", "No", "1", "0.0", "maybe", None, "TRUE"]}, [{}]),
     "recorded_score": (
         {"column:s": [0.1, 0.5, 0.9, None, float("nan")], "column:v": [True, True, False, True, None]},

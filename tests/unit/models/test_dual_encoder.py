@@ -74,7 +74,8 @@ def test_similarities_are_those_of_the_forward_pass(matchers, family):
     wanted = plain(matchers[family], rows)
     assert len({round(value, 6) for value in wanted}) == len(rows)
     assert max(wanted) - min(wanted) > 0.02
-    for dtype, error in (("float64", 1e-9), ("float32", 1e-4)):
+    exact = 1e-6 if family == "align" else 1e-9  # ALIGN's attention takes its softmax in float32, whatever the weights
+    for dtype, error in (("float64", exact), ("float32", 1e-4)):
         model = loaded(matchers[family], dtype=dtype)
         longest = max(map(model.cost, model.encode(rows)))
         for budget in (1, 3 * longest, 4096):
