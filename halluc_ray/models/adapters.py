@@ -22,11 +22,15 @@ from halluc_ray.models.adapter_config import AdapterConfig, read_adapter_config
 from halluc_ray.models.checkpoint_cache import file_digests
 from halluc_ray.models.checkpoint_sources import Source, SourceFile
 from halluc_ray.models.checkpoints import ADAPTER_CONFIG, checkpoint_digest
+from halluc_ray.models.quantisation import Quantisation
 from halluc_ray.models.safetensors_headers import StoredTensor, read_header
 
 WEIGHTS = "adapter_model.safetensors"
 PICKLED = "adapter_model.bin"
 PREFIX = "base_model.model."
+
+QUANTISED_BASES = frozenset(["aqlm", "awq", "bitsandbytes_4bit", "bitsandbytes_8bit", "eetq", "gptq", "hqq", "torchao"])
+"""Methods whose layers peft (0.21, its `tuners/lora`) can adapt."""
 
 _PARTS = {
     ".lora_A.weight": "A",
@@ -67,14 +71,19 @@ class _Contents:
 
 
 def inspect_adapter(
-    source: Source, *, base: Mapping[str, StoredTensor], quantised: bool, where: str, cache: Path | None = None
+    source: Source,
+    *,
+    base: Mapping[str, StoredTensor],
+    quantisation: Quantisation | None,
+    where: str,
+    cache: Path | None = None,
 ) -> Adapter:
     """Read an adapter's config and header, hold them against the base, and digest its files.
 
     Args:
         source: from `open_source`.
         base: tensors of the base checkpoint.
-        quantised: the base's tensors are packed, so that their shapes say nothing.
+        quantisation: of the base, where its tensors are packed, so that their shapes say nothing.
         where: the key that names the adapter, for messages.
         cache: root of the cache of digests; default: `config.cache.cache_folder()`.
 
@@ -90,9 +99,14 @@ def inspect_adapter(
     if WEIGHTS not in files:
         pickled = f", only {PICKLED}: `halluc-ray convert {source.uri} OUT` makes it" if PICKLED in files else ""
         raise InputError(f"{where} has no {WEIGHTS}{pickled or '; copy the adapter again'}")
+    if quantisation is not None and quantisation.method not in QUANTISED_BASES:
+        raise SpecError(
+            f"{where} can't be put on weights that are quantised by {quantisation.method!r}, only on "
+            f"{', '.join(sorted(QUANTISED_BASES))}; name an unquantised base, or merge it before quantising"
+        )
     config = read_adapter_config(b"".join(source.chunks(files[ADAPTER_CONFIG])), where=where)
     contents = _contents(read_header(source, files[WEIGHTS]), config, where=where)
-    _refuse_misfits(contents, base, quantised=quantised, where=where)
+    _refuse_misfits(contents, base, quantised=quantisation is not None, where=where)
     if not contents.heads and not _has_effect(source, files[WEIGHTS], contents, config):
         raise SpecError(
             f"{where} changes nothing: in each of its {len(contents.modules)} modules A, B or lora_alpha is zero; "

@@ -33,8 +33,8 @@ def find_adapter(system: CheckpointSystem, store: Store, *, base: Source, checkp
         return None
     where = f"systems[{system.name}].adapter"
     tensors = stored_tensors(base)
-    quantised = quantisation_of(checkpoint.config) is not None
-    return inspect_adapter(adapter_source(system, uri, store), base=tensors, quantised=quantised, where=where)
+    quantisation = quantisation_of(checkpoint.config)
+    return inspect_adapter(adapter_source(system, uri, store), base=tensors, quantisation=quantisation, where=where)
 
 
 def fetch_adapter(system: CheckpointSystem, store: Store, adapter: Adapter | None) -> LocalAdapter | None:

@@ -14,6 +14,8 @@ from halluc_ray.errors import InputError, SpecError
 from halluc_ray.models.adapters import inspect_adapter
 from halluc_ray.models.checkpoint_sources import StoreSource, open_source
 from halluc_ray.models.checkpoints import stored_tensors
+from halluc_ray.models.quantisation import Quantisation
+from halluc_ray.models.safetensors_headers import StoredTensor
 from halluc_ray.storage import open_store
 from tests.unit.models.lora import change_config, save_adapter
 
@@ -39,7 +41,7 @@ def adapter(trained, tmp_path) -> Path:
 def inspect(folder: Path, base: Path):
     tensors = stored_tensors(open_source(str(base)))
     source = open_source(str(folder), key="adapter")
-    return inspect_adapter(source, base=tensors, quantised=False, where="systems[m].adapter")
+    return inspect_adapter(source, base=tensors, quantisation=None, where="systems[m].adapter")
 
 
 def edit(folder: Path, change) -> Path:
@@ -56,7 +58,10 @@ def test_digest_covers_weights_and_config_and_no_place(adapter, llama, tmp_path)
     elsewhere = shutil.copytree(adapter, tmp_path / "elsewhere")
     assert inspect(elsewhere, llama).digest == planned.digest
     in_store = inspect_adapter(
-        StoreSource(open_store(str(adapter))), base=stored_tensors(open_source(str(llama))), quantised=False, where="a"
+        StoreSource(open_store(str(adapter))),
+        base=stored_tensors(open_source(str(llama))),
+        quantisation=None,
+        where="a",
     )
     assert in_store.digest == planned.digest
     assert inspect(change_config(elsewhere, lora_alpha=9), llama).digest != planned.digest
@@ -154,6 +159,18 @@ def test_what_is_no_plain_lora_is_refused_by_name(adapter, llama, changes, messa
         inspect(change_config(adapter, **changes), llama)
 
 
+def test_a_base_whose_packed_layers_can_not_be_adapted_is_refused(adapter):
+    """Shapes of packed weights say nothing; which layers peft can adapt is known."""
+    source = open_source(str(adapter))
+    packed = {f"model.layers.{k}.{name}.qweight": StoredTensor("I32", (4, 9), 0, 0)
+              for k in range(2) for name in ("self_attn.q_proj", "mlp.down_proj")}  # fmt: skip
+    assert inspect_adapter(source, base=packed, quantisation=Quantisation("gptq", 4), where="a")
+    with pytest.raises(
+        SpecError, match=r"can't be put on weights that are quantised by 'compressed-tensors', only on aq"
+    ):
+        inspect_adapter(source, base=packed, quantisation=Quantisation("compressed-tensors", 4), where="a")
+
+
 @pytest.mark.parametrize("start", [True, False, None, "gaussian", "eva"])
 def test_what_only_mattered_in_training_does_not_matter(adapter, llama, start):
     assert inspect(change_config(adapter, init_lora_weights=start, lora_dropout=0.1, task_type="CAUSAL_LM"), llama)
@@ -213,7 +230,7 @@ from halluc_ray.models.adapters import inspect_adapter
 from halluc_ray.models.checkpoint_sources import open_source
 from halluc_ray.models.checkpoints import stored_tensors
 base = stored_tensors(open_source(sys.argv[2]))
-print(inspect_adapter(open_source(sys.argv[1]), base=base, quantised=False, where="a").digest)
+print(inspect_adapter(open_source(sys.argv[1]), base=base, quantisation=None, where="a").digest)
 print(sorted({"torch", "transformers", "peft", "safetensors"} & set(sys.modules)))
 """
 
