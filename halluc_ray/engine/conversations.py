@@ -43,13 +43,26 @@ def _turns(value: Any) -> list[dict[str, str]] | None:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     if not isinstance(value, list) or not value:
         return None
     turns = []
     for turn in value:
-        if not isinstance(turn, dict) or not all(isinstance(turn.get(key), str) for key in ("role", "content")):
+        if not isinstance(turn, dict):
             return None
-        turns.append({"role": turn["role"], "content": turn["content"]})
+        role, content = _text(turn.get("role")), _text(turn.get("content"))
+        if role is None or content is None:
+            return None
+        turns.append({"role": role, "content": content})
     return turns
+
+
+def _text(value: Any) -> str | None:
+    """A text that UTF-8 can hold: JSON may have half of a surrogate pair."""
+    try:
+        if isinstance(value, str):
+            value = value.encode("utf-8")
+        return value.decode("utf-8") if isinstance(value, bytes) else None
+    except UnicodeError:
+        return None

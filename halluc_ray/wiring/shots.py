@@ -94,7 +94,7 @@ def _text(location: str, store: Store, where: str) -> str:
 def _shot(line: str, names: frozenset[str], place: str) -> Shot:
     try:
         found = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"{place} is no JSON ({error}); each line is an object of its own") from error
     if not isinstance(found, dict):
         raise SpecError(f"{place} holds a {type(found).__name__}, not an object of placeholders and {_ANSWER!r}")

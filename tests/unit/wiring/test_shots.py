@@ -101,6 +101,7 @@ def test_a_byte_order_mark_and_empty_lines(resolve, tmp_path):
         (b'{"prompt": "a"}', r"shots\.file: .*s\.jsonl line 1 lacks 'answer'; it has 'prompt'"),
         (b'{"answer": "a", "question": "b"}', "line 1 lacks 'prompt'; it has 'answer', 'question'"),
         (b'{"prompt": "a", "answer": "b"}\n{"prompt": "c"', "line 2 is no JSON"),
+        (b"[" * 100_000, "line 1 is no JSON"),
         (b'["a"]', "line 1 holds a list, not an object"),
         (b'{"prompt": null, "answer": "b"}', "line 1, key 'prompt': null is no text"),
         (b'{"prompt": "a", "answer": {"b": 1}}', "line 1, key 'answer': .* is no text"),
