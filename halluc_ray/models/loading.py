@@ -55,46 +55,56 @@ def load_model(
     _settle_process(threads)
     device, dtype, attention = (str(numerics[field]) for field in ("device", "dtype", "attention"))
 
-    def network() -> Any:
-        held = networks or Networks()
-        return held.lend(
-            system.kind, folder, digest=digest, adapter=adapter, dtype=dtype, attention=attention, device=device
-        )
+    if isinstance(system, CausalSystem) and system.backend == "vllm":
+        from halluc_ray.models.vllm_backend import VllmLM
 
+        return VllmLM(system, folder=folder, dtype=dtype)
+    network = (networks or Networks()).lend(
+        system.kind, folder, digest=digest, adapter=adapter, dtype=dtype, attention=attention, device=device
+    )
+    return _model_around(network, system, folder=folder, device=device, labels=labels, numerics=numerics)
+
+
+def _model_around(
+    network: Any,
+    system: CheckpointSystem,
+    *,
+    folder: Path,
+    device: str,
+    labels: Mapping[str, str],
+    numerics: Mapping[str, str | int],
+) -> Model:
+    """The model of the system's kind over a loaded network."""
     match system:
         case ClassifierSystem():
             from halluc_ray.models.encoder import Encoder
 
-            return Encoder(system, folder=folder, labels=labels, network=network(), device=device)
-        case CausalSystem(backend="vllm"):
-            from halluc_ray.models.vllm_backend import VllmLM
-
-            return VllmLM(system, folder=folder, dtype=dtype)
+            return Encoder(system, folder=folder, labels=labels, network=network, device=device)
         case CausalSystem():
             from halluc_ray.models.causal import CausalLM
 
-            return CausalLM(system, folder=folder, network=network(), device=device)
+            return CausalLM(system, folder=folder, network=network, device=device)
         case Seq2SeqSystem():
             from halluc_ray.models.seq2seq import Seq2SeqLM
 
-            return Seq2SeqLM(system, folder=folder, network=network(), device=device)
+            return Seq2SeqLM(system, folder=folder, network=network, device=device)
         case ChoicesSystem():
             from halluc_ray.models.choices import ChoiceRater
 
             budget = int(numerics["token_budget"])
-            return ChoiceRater(system, folder=folder, network=network(), device=device, token_budget=budget)
+            return ChoiceRater(system, folder=folder, network=network, device=device, token_budget=budget)
         case ImageTextSystem():
             from halluc_ray.models.image_text import ImageTextLM
 
-            return ImageTextLM(system, folder=folder, network=network(), device=device)
+            return ImageTextLM(system, folder=folder, network=network, device=device)
         case DualEncoderSystem():
             from halluc_ray.models.dual_encoder import DualEncoder
 
-            return DualEncoder(system, folder=folder, network=network(), device=device)
+            return DualEncoder(system, folder=folder, network=network, device=device)
         case EmbedderSystem():
             from halluc_ray.models.embedder import Embedder
 
-            return Embedder(system, folder=folder, network=network(), device=device)
+            return Embedder(system, folder=folder, network=network, device=device)
         case _:
             assert_never(system)
 
