@@ -1,7 +1,8 @@
 """Prompts of a causal language model as tokens, cut to the limit.
 
-A prompt above the limit keeps its beginning-of-sequence token and its end, where the question and the
-chat turn's header stand; the cut is counted. Knows a tokenizer; knows no network. Callers: `causal`,
+A prompt above the limit loses its first shots; one that is above it without any keeps its
+beginning-of-sequence token and its end, where the question and the chat turn's header stand. Either is
+counted. Knows a tokenizer; knows no network. Callers: `causal`,
 `vllm_backend`.
 """
 
@@ -14,7 +15,7 @@ from halluc_ray.config import CausalSystem
 from halluc_ray.errors import SpecError
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.models.protocol import Encoded
-from halluc_ray.models.rendering import Renderer
+from halluc_ray.models.rendering import RenderedPrompt, Renderer
 from halluc_ray.records import Sample
 
 
@@ -51,15 +52,16 @@ class CausalPrompts:
         """
         if not samples:
             return []
-        coded = self._renderer.tokens(self._renderer.texts(samples))
-        return [row for sample, ids in zip(samples, coded, strict=True) for row in self._draws_of(sample, ids)]
+        rendered = self._renderer.fitted(samples, limit=self.limit)
+        return [row for sample, prompt in zip(samples, rendered, strict=True) for row in self._draws_of(sample, prompt)]
 
-    def _draws_of(self, sample: Sample, ids: list[int]) -> Iterator[Encoded]:
+    def _draws_of(self, sample: Sample, prompt: RenderedPrompt) -> Iterator[Encoded]:
+        ids = prompt.tokens
         if not ids:
             raise UnusableRow("empty_prompt", "the prompt has no token")
-        truncated = len(ids) > self.limit
-        if truncated:
+        truncated = prompt.shortened or len(ids) > self.limit
+        if len(ids) > self.limit:
             kept = ids[-self.limit :]
-            ids = [ids[0], *kept[1:]] if ids[0] == self._bos else kept
+            ids = (ids[0], *kept[1:]) if ids[0] == self._bos else kept
         for draw in range(self._draws):
-            yield Encoded(sample.row, draw, sample.id, tuple(ids), truncated=truncated)
+            yield Encoded(sample.row, draw, sample.id, ids, truncated=truncated)

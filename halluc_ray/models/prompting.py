@@ -51,12 +51,21 @@ class Prompter:
         pool, self._num_shots = (shots, len(shots)) if isinstance(shots, tuple) else (shots.pool, shots.count)
         self._pool = [self._written(shot, f"{where}.shots[{k}]") for k, shot in enumerate(pool)]
 
+    @property
+    def num_shots(self) -> int:
+        """Shots that a prompt shows at most."""
+        return min(self._num_shots, len(self._pool))
+
     def nothing_said(self) -> Sample:
         """A row whose every text is a question mark: what is left of its prompt is the system's own."""
         return Sample(0, "?", dict.fromkeys(self._template.names, "?"), turns=(Turn("user", "?"),))
 
-    def turns(self, sample: Sample) -> tuple[Turn, ...]:
+    def turns(self, sample: Sample, *, without: int = 0) -> tuple[Turn, ...]:
         """The chat up to the turn that the model is to write; a conversation's own system turn is the only one.
+
+        Args:
+            sample: the row.
+            without: shots that are left out, the first ones.
 
         Raises:
             UnusableRow: the sample lacks what the template reads, or its conversation does not end
@@ -66,20 +75,24 @@ class Prompter:
             own = _checked(sample.turns)
         else:
             own = (Turn("user", prompts.fill(self._template, _fields(sample))),)
-        pairs = ((Turn("user", s.question), Turn("assistant", s.answer)) for s in self._shots_before(own[-1].content))
-        shown = chain.from_iterable(pairs)
+        shots = self._shots_before(own[-1].content)[without:]
+        shown = chain.from_iterable((Turn("user", s.question), Turn("assistant", s.answer)) for s in shots)
         if own[0].role == "system":
             return (own[0], *shown, *own[1:])
         return (*self._system_turn, *shown, *own)
 
-    def text(self, sample: Sample) -> str:
+    def text(self, sample: Sample, *, without: int = 0) -> str:
         """The same as one text, for a model without turns: shots, an empty line apart, then the row.
+
+        Args:
+            sample: the row.
+            without: shots that are left out, the first ones.
 
         Raises:
             UnusableRow: the sample lacks what the template reads.
         """
         own = prompts.fill(self._template, _fields(sample))
-        return _BETWEEN_SHOTS.join([*(shot.as_text() for shot in self._shots_before(own)), own])
+        return _BETWEEN_SHOTS.join([*(shot.as_text() for shot in self._shots_before(own)[without:]), own])
 
     def _shots_before(self, question: str) -> list[WrittenShot]:
         """The first of the pool, without one that asks what the row asks: it would give the answer away."""

@@ -7,6 +7,7 @@ models, the preview. Imports transformers' tokenizers only through what it is gi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jinja2
@@ -16,6 +17,15 @@ from halluc_ray.errors import SpecError
 from halluc_ray.models.prompting import Prompter
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.records import Sample, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """One prompt: its text and tokens, and whether shots were left out for want of room."""
+
+    text: str
+    tokens: tuple[int, ...]
+    shortened: bool
 
 
 class Renderer:
@@ -33,16 +43,32 @@ class Renderer:
         self._prompter = Prompter(system)
         self._fixed = len(self._check_fixed())
 
-    def texts(self, samples: Sequence[Sample]) -> list[str]:
+    def fitted(self, samples: Sequence[Sample], *, limit: int) -> list[RenderedPrompt]:
+        """One prompt per sample, with as many of its last shots as the limit has room for.
+
+        What is above the limit without any shot is left to the caller to cut.
+
+        Raises:
+            UnusableRow: see `texts` and `tokens`.
+        """
+        texts = self.texts(samples)
+        coded = zip(samples, texts, self.tokens(texts), strict=True)
+        return [self._fitted(sample, text, ids, limit) for sample, text, ids in coded]
+
+    def texts(self, samples: Sequence[Sample], *, without: int = 0) -> list[str]:
         """One prompt per sample, special tokens of the chat template included.
+
+        Args:
+            samples: the rows.
+            without: shots that are left out, the first ones.
 
         Raises:
             UnusableRow: a sample lacks what the template reads, or the chat template refuses its turns.
         """
         if not self._system.chat:
-            return [self._prompter.text(sample) for sample in samples]
+            return [self._prompter.text(sample, without=without) for sample in samples]
         try:
-            return [self._as_chat(self._prompter.turns(sample)) for sample in samples]
+            return [self._as_chat(self._prompter.turns(sample, without=without)) for sample in samples]
         except jinja2.TemplateError as error:
             raise UnusableRow(
                 "chat_template_refused", f"the chat template does not take the turns ({error})"
@@ -74,6 +100,14 @@ class Renderer:
                 f"{limit} that a prompt may have, and leave no room for the row; show fewer shots, or raise "
                 "max_input_tokens where the model has the positions"
             )
+
+    def _fitted(self, sample: Sample, text: str, ids: list[int], limit: int) -> RenderedPrompt:
+        without = 0
+        while len(ids) > limit and without < self._prompter.num_shots:
+            without += 1
+            [text] = self.texts([sample], without=without)
+            [ids] = self.tokens([text])
+        return RenderedPrompt(text, tuple(ids), shortened=without > 0)
 
     def _as_chat(self, turns: Sequence[Turn]) -> str:
         written = [{"role": turn.role, "content": turn.content} for turn in turns]

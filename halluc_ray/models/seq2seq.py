@@ -1,9 +1,10 @@
 """Encoder-decoders (T5, BART, Marian, mBART families): a text in, a text out, on transformers' generate.
 
-An input above the limit keeps its beginning, as documents want, and the tokenizer's closing tokens; the
-cut is counted. Of the checkpoint's generation settings only what the architecture can't do without is
-kept: where the decoder starts, a forced first token, tokens that are never words. Knows one checkpoint
-and one template; does not plan batches. Callers: `loading` makes it, `execution` runs it. Imports torch.
+An input above the limit loses its first shots; one that is above it without any keeps its beginning, as
+documents want, and the tokenizer's closing tokens. Either is counted. Of the checkpoint's generation
+settings only what the architecture can't do without is kept: where the decoder starts, a forced first
+token, tokens that are never words. Knows one checkpoint and one template; does not plan batches. Callers:
+`loading` makes it, `execution` runs it. Imports torch.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from halluc_ray.models.padding import pad
 from halluc_ray.models.pretrained import load_tokenizer, longest_input
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.models.protocol import Encoded, Output
-from halluc_ray.models.rendering import Renderer
+from halluc_ray.models.rendering import RenderedPrompt, Renderer
 from halluc_ray.records import Sample
 
 _START_TOKENS = 1
@@ -76,12 +77,10 @@ class Seq2SeqLM:
         """
         if not samples:
             return []
-        texts = self._renderer.texts(samples)
-        if not all(texts):
+        rendered = self._renderer.fitted(samples, limit=self._limit)
+        if not all(prompt.text for prompt in rendered):
             raise UnusableRow("empty_prompt", "the prompt has no character")
-        coded = self._renderer.tokens(texts)
-        rows = zip(samples, texts, coded, strict=True)
-        return [row for sample, text, ids in rows for row in self._draws_of(sample, text, ids)]
+        return [row for sample, prompt in zip(samples, rendered, strict=True) for row in self._draws_of(sample, prompt)]
 
     def cost(self, encoded: Encoded) -> int:
         """Tokens of the input, and of the longest answer."""
@@ -120,11 +119,12 @@ class Seq2SeqLM:
             )
         return min(self._system.max_input_tokens, positions)
 
-    def _draws_of(self, sample: Sample, text: str, ids: list[int]) -> Iterator[Encoded]:
-        truncated = len(ids) > self._limit
-        if truncated:
+    def _draws_of(self, sample: Sample, prompt: RenderedPrompt) -> Iterator[Encoded]:
+        ids: Sequence[int] = prompt.tokens
+        truncated = prompt.shortened or len(ids) > self._limit
+        if len(ids) > self._limit:
             ids = self._tokenizer(
-                text, add_special_tokens=not self._system.chat, truncation=True, max_length=self._limit
+                prompt.text, add_special_tokens=not self._system.chat, truncation=True, max_length=self._limit
             )["input_ids"]
         for draw in range(self.draws):
             yield Encoded(sample.row, draw, sample.id, tuple(ids), truncated=truncated)

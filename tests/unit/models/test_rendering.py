@@ -170,6 +170,27 @@ def test_shots_that_fill_the_prompt_are_refused(tokenizer_with):
         found.check_room(40)
 
 
+FIVE = [{"fields": {"prompt": f"{k}?"}, "answer": f"{k}"} for k in range(5)]
+
+
+@pytest.mark.parametrize(("limit", "num_shown"), [(51, 5), (50, 4), (45, 4), (44, 3), (32, 1), (21, 0), (9, 0)])
+def test_a_prompt_above_the_limit_loses_its_first_shots_whole(tokenizer_with, limit, num_shown):
+    """A token a byte: one to begin with, six for each shot and the empty line after it, twenty for the row."""
+    found = renderer(tokenizer_with(None), shots=FIVE)
+    [prompt] = found.fitted([Sample(0, "r", {"prompt": "x" * 20})], limit=limit)
+    shots = ["0? 0", "1? 1", "2? 2", "3? 3", "4? 4"][5 - num_shown :]
+    assert prompt.text == "\n\n".join([*shots, "x" * 20])
+    assert (len(prompt.tokens), prompt.shortened) == (21 + 6 * num_shown, num_shown < 5)
+
+
+def test_a_chat_above_the_limit_stays_a_chat(tokenizer_with):
+    options = {"chat": True, "system": "Be brief."}
+    found = renderer(tokenizer_with(CHATML), shots=FIVE, **options)
+    [two] = renderer(tokenizer_with(CHATML), shots=FIVE[3:], **options).fitted([SAMPLE], limit=10_000)
+    [prompt] = found.fitted([SAMPLE], limit=len(two.tokens))
+    assert (prompt.text, prompt.tokens, prompt.shortened) == (two.text, two.tokens, True)
+
+
 def test_pieces_tell_special_tokens_and_cuts_apart(tokenizer_with):
     tokenizer = tokenizer_with(LLAMA3)
     found = renderer(tokenizer, chat=True)
