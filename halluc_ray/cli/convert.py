@@ -5,6 +5,7 @@ Knows the command's shape and what it prints; the work is in `models.conversion`
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -28,14 +29,22 @@ def convert(
 
     halluc-ray convert ./old-model ./model
     """
-    with exits():
-        from halluc_ray.models.checkpoint_sources import open_source
-        from halluc_ray.models.conversion import convert_checkpoint
-        from halluc_ray.storage import open_store
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing half done is left behind
+    try:
+        with exits():
+            _convert(checkpoint, out, revision=revision, endpoint=endpoint, timeout=timeout)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
-        store = open_store(checkpoint, endpoint=endpoint) if checkpoint.startswith("s3://") else None
-        source = open_source(checkpoint, revision=revision, store=store, where="convert", pickled=True)
-        done = convert_checkpoint(source, out=out, timeout_s=timeout)
-        tied = f"; {len(done.tied)} tied: {', '.join(sorted(done.tied))}" if done.tied else ""
-        typer.echo(f"{done.folder}: {done.num_tensors} tensors, read back and equal{tied}")
-        typer.echo(f"Files: {', '.join(done.files)}")
+
+def _convert(checkpoint: str, out: Path, *, revision: str, endpoint: str | None, timeout: float) -> None:
+    from halluc_ray.models.checkpoint_sources import open_source
+    from halluc_ray.models.conversion import convert_checkpoint
+    from halluc_ray.storage import open_store
+
+    store = open_store(checkpoint, endpoint=endpoint) if checkpoint.startswith("s3://") else None
+    source = open_source(checkpoint, revision=revision, store=store, where="convert", pickled=True)
+    done = convert_checkpoint(source, out=out, timeout_s=timeout)
+    tied = f"; {len(done.tied)} tied: {', '.join(sorted(done.tied))}" if done.tied else ""
+    typer.echo(f"{done.folder}: {done.num_tensors} tensors, read back and equal{tied}")
+    typer.echo(f"Files: {', '.join(done.files)}")

@@ -154,31 +154,34 @@ def _run_child(
     command += [str(pickles.absolute()), str(made.absolute()), name, str(max_shard_bytes), str(answer.absolute())]
     environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
     environment |= {"HOME": str(pickles.absolute()), "HF_HUB_OFFLINE": "1"}
-    child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True, errors="replace", start_new_session=True,
-    )  # fmt: skip
-    try:
-        _, said = child.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired as error:
-        raise InputError(
-            f"checkpoint {uri}: reading its pickles took longer than {timeout_s:g} s; give it more with --timeout"
-        ) from error
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-    if child.returncode != 0:
-        raise InputError(f"checkpoint {uri}: the process that read its pickles {_death(child.returncode, said)}")
+    with (
+        (pickles / "stderr").open("w+", encoding="utf-8", errors="replace") as said,
+        subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said,
+            start_new_session=True,
+        ) as child,
+    ):  # fmt: skip
+        try:
+            child.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise InputError(
+                f"checkpoint {uri}: reading its pickles took longer than {timeout_s:g} s; give it more with --timeout"
+            ) from error
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+        said.seek(0)
+        if child.returncode != 0:
+            raise InputError(f"checkpoint {uri}: the process that read its pickles {_death(child.returncode, said)}")
     found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     if "refused" in found:
         raise InputError(f"checkpoint {uri}: {found['refused']}")
     return found
 
 
-def _death(code: int, said: str) -> str:
+def _death(code: int, said: Iterable[str]) -> str:
     if code == -signal.SIGKILL:
         return "was killed, most likely for want of memory; convert it on a machine with more"
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in said if line.strip()]
     how = signal.Signals(-code).name if code < 0 else f"code {code}"
     return f"ended with {how} ({lines[-1] if lines else 'it said nothing'}); the file is damaged, or meant to harm"

@@ -9,8 +9,10 @@ JSON object, goes to the file ANSWER. Caller: `conversion`, which imports no tor
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +34,7 @@ class Refused(Exception):
 
 def main(arguments: Sequence[str]) -> None:
     """Convert and answer; a refusal is an answer too."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     folder, out, name, max_shard_bytes, answer = arguments
     found: dict[str, Any]
     try:
@@ -39,6 +42,12 @@ def main(arguments: Sequence[str]) -> None:
     except Refused as refusal:
         found = {"refused": str(refusal)}
     Path(answer).write_text(json.dumps(found), encoding="utf-8")
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of standard input, and says nothing: it ends when the parent does."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 def convert(folder: Path, *, out: Path, name: str, max_shard_bytes: int) -> dict[str, Any]:

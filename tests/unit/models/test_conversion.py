@@ -3,8 +3,13 @@
 import json
 import os
 import shutil
+import signal as signals
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors import safe_open
@@ -19,6 +24,13 @@ from halluc_ray.models.checkpoint_sources import StoreSource, open_source
 from halluc_ray.models.checkpoints import inspect_checkpoint
 from halluc_ray.models.conversion import convert_checkpoint
 from halluc_ray.storage import open_store
+
+LINGER = """
+import os, sys, time
+if "halluc_ray.models.pickled_weights" in " ".join(sys.orig_argv):
+    open(os.path.join({folder!r}, f"child-{os.getpid()}"), "w").close()
+    time.sleep(60)
+"""
 
 
 class Evil:
@@ -247,10 +259,27 @@ def test_the_command_takes_what_the_refusal_of_pickles_names(gpt2, tmp_path):
     assert again.exit_code == 2
 
 
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+def test_a_command_that_is_ended_leaves_nothing(gpt2, tmp_path, signal):
+    old = pickled(gpt2, tmp_path / "old")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(LINGER.replace("{folder!r}", repr(str(tmp_path))))
+    command = [sys.executable, "-m", "halluc_ray.cli.app", "convert", str(old), str(tmp_path / "new")]
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(tmp_path / "site")})
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("child-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = int(next(tmp_path.glob("child-*")).name.removeprefix("child-"))
+    process.send_signal(getattr(signals, signal))
+    assert process.wait(60) != 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"child-{child}", "old", "site"]
+    assert not psutil.pid_exists(child)
+
+
 def test_a_checkpoint_in_a_store_is_converted_alike(gpt2, tmp_path):
     old = pickled(gpt2, tmp_path / "old")
-    convert(old, tmp_path / "new")
     convert_checkpoint(StoreSource(open_store(str(old))), out=tmp_path / "fetched")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()} == {
+    convert_here(old, tmp_path / "here")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()} == {
         path.name: path.read_bytes() for path in (tmp_path / "fetched").iterdir()
     }
