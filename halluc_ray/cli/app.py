@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from halluc_ray.cli.compare import compare_command
 from halluc_ray.cli.convert import convert
 from halluc_ray.cli.exits import DONE, TOO_MANY_FAILED, exits, report_unexpected, resumable
 from halluc_ray.cli.importing import import_command
+from halluc_ray.cli.nightly import cancel, nightly, release
 from halluc_ray.cli.preview import preview
 
 if TYPE_CHECKING:
@@ -226,9 +228,13 @@ def demo(
         raise typer.Exit(run_spec(read_spec(str(spec_path))))
 
 
+app.command(name="compare")(compare_command)
 app.command()(convert)
 app.command(name="import")(import_command)
 app.command()(preview)
+app.command()(nightly)
+app.command()(release)
+app.command()(cancel)
 
 
 def _console() -> Console:

@@ -1,7 +1,7 @@
-"""An evaluation inside a Ray job: the same run, after a check that every node will see its paths.
+"""An evaluation or a night inside a Ray job: the same, after a check that every node will see its paths.
 
 A job's driver starts in an unpacked copy of the working directory that was submitted, and so do its
-workers on other nodes. Called by `jobs.evaluate`.
+workers on other nodes. Called by `jobs.evaluate` and `jobs.nightly`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from halluc_ray.config import RunSpec
 
 USAGE = "usage: python -m jobs.evaluate SPEC [--set KEY=VALUE]..."
+NIGHTLY_USAGE = "usage: python -m jobs.nightly SUITE [--date YYYY-MM-DD] [--set KEY=VALUE]..."
 
 
 def evaluate_in_job(arguments: Sequence[str]) -> int:
@@ -37,6 +38,31 @@ def evaluate_in_job(arguments: Sequence[str]) -> int:
             spec = read_spec(location, overrides=rest[1::2])
             check_job_paths(spec, working_dir=here)
             return run_spec(spec)
+    except typer.Exit as stop:
+        return stop.exit_code
+
+
+def nightly_in_job(arguments: Sequence[str]) -> int:
+    """Run `SUITE [--date YYYY-MM-DD] [--set KEY=VALUE]...`; returns the exit code of `halluc-ray nightly`."""
+    from halluc_ray.cli.nightly import run_suite
+
+    location, *rest = arguments or [""]
+    options, values = rest[::2], rest[1::2]
+    if not location or location.startswith("-") or len(rest) % 2 or set(options) - {"--date", "--set"}:
+        typer.echo(NIGHTLY_USAGE, err=True)
+        return BAD_INPUT
+    dates = [value for option, value in zip(options, values, strict=True) if option == "--date"]
+    overrides = [value for option, value in zip(options, values, strict=True) if option == "--set"]
+    here = Path.cwd()
+    try:
+        with exits():
+            _refuse_outside(location, here, role="the suite")
+            return run_suite(
+                location,
+                date=dates[-1] if dates else None,
+                overrides=overrides,
+                check=lambda spec: check_job_paths(spec, working_dir=here),
+            )
     except typer.Exit as stop:
         return stop.exit_code
 

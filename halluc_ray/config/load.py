@@ -40,7 +40,7 @@ def load_spec(text: str, *, source: str, overrides: Sequence[str] = ()) -> RunSp
     data = copy.deepcopy(document.value)
     places: dict[Path, str] = {path: f"line {line}" for path, line in document.lines.items() if path}
     for override in overrides:
-        places[_apply(data, override)] = "--set"
+        places[apply_override(data, override)] = "--set"
     return _validated(data, source=source, places=places)
 
 
@@ -100,8 +100,12 @@ def _texts_as_keys(value: Any) -> Any:
     return [_texts_as_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def _apply(data: dict[Any, Any], override: str) -> Path:
-    """Set one value in place; missing sections on the way are made. Returns its path."""
+def apply_override(data: dict[Any, Any], override: str) -> Path:
+    """Set one value in place; missing sections on the way are made. Returns its path.
+
+    Raises:
+        SpecError: not of the form path=value, or no place in the data.
+    """
     written, equals, text = override.partition("=")
     parts = [part for part in re.split(r"[.\[\]]+", written.strip()) if part]
     if not equals or not parts:

@@ -29,12 +29,21 @@ def read_spec(location: str, *, overrides: Sequence[str] = ()) -> RunSpec:
     """
     from halluc_ray.config import load_spec
 
+    return load_spec(read_text(location), source=location, overrides=overrides)
+
+
+def read_text(location: str) -> str:
+    """The text of a YAML file at a path or s3:// URI.
+
+    Raises:
+        SpecError: no such file, or not text.
+        StoreError: the store refuses.
+    """
     data = _read_object(location) if location.startswith("s3://") else _read_file(location)
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SpecError(f"{location}: byte {error.start} is not UTF-8; a spec is a YAML text file") from error
-    return load_spec(text, source=location, overrides=overrides)
 
 
 def read_target(run: str, *, overrides: Sequence[str] = ()) -> str | RunSpec:

@@ -1,0 +1,183 @@
+"""`halluc-ray nightly`, `release` and `cancel`.
+
+Called by `app`, and `nightly` by `jobs.nightly`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from halluc_ray.cli.exits import BAD_INPUT, DONE, INCOMPLETE, TOO_MANY_FAILED, exit_code, exits, resumable
+
+if TYPE_CHECKING:
+    from halluc_ray.config import RunSpec
+    from halluc_ray.engine.progress import Progress
+    from halluc_ray.suites.nightly import SuiteNight
+
+_WIDTH_OF_NO_TERMINAL = 120
+_MISSED_SHOWN = 10
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the suite, such as output=./out2; may be repeated."),
+]
+SuiteArgument = Annotated[str, typer.Argument(metavar="SUITE", help="YAML file: a path or an s3:// URI.")]
+
+
+def nightly(
+    suite: SuiteArgument,
+    date: Annotated[str | None, typer.Option(help="Scheduled date, YYYY-MM-DD; default: today in UTC.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Run a suite's night: compute what is new, record it, tell.
+
+    Safe to run again at any time: what was committed, recorded or told is not done twice.
+
+    [bold]Examples[/bold]
+
+    halluc-ray nightly examples/nightly.yaml
+
+    halluc-ray nightly s3://evals/suites/qa.yaml --date 2026-11-24
+    """
+    with exits():
+        raise typer.Exit(run_suite(suite, date=date, overrides=overrides or ()))
+
+
+def run_suite(
+    location: str, *, date: str | None, overrides: Sequence[str] = (), check: Callable[[RunSpec], None] | None = None
+) -> int:
+    """Run a night with progress on the terminal, print what became of it, and return the exit code.
+
+    Args:
+        location: of the suite: a path or s3:// URI.
+        date: scheduled date; default: today in UTC.
+        overrides: of the suite, `path=value`.
+        check: called with each spec before it runs; raises to refuse it.
+    """
+    from halluc_ray.cli.progress import progress_view
+    from halluc_ray.suites.nightly import run_night
+    from halluc_ray.suites.reading import read_suite
+
+    suite = read_suite(location, overrides=overrides)
+    date = date or str(datetime.datetime.now(datetime.UTC).date())
+    console = _console()
+    with resumable() as hold, progress_view(console) as view:
+
+        def show(entry: str, progress: Progress) -> None:
+            hold()
+            view(progress)
+
+        night = run_night(suite, date=date, on_progress=show, check=check)
+    _print_night(console, night)
+    return night_exit_code(night)
+
+
+def night_exit_code(night: SuiteNight) -> int:
+    """What a night ends with: its worst spec's code.
+
+    2 bad spec or input, 4 incomplete, 3 too many failed rows, 0.
+    """
+    codes = [exit_code(spec.error) for spec in night.specs if spec.error is not None]
+    codes += [TOO_MANY_FAILED for spec in night.specs if spec.night is not None and spec.night.too_many_failed]
+    return next((code for code in (BAD_INPUT, INCOMPLETE, TOO_MANY_FAILED) if code in codes), max(codes, default=DONE))
+
+
+def _print_night(console: Console, night: SuiteNight) -> None:
+    table = Table(title=f"{night.suite}, night of {night.date}", title_justify="left", box=None)
+    for heading in ("spec", "system", "indicator"):
+        table.add_column(heading)
+    for heading in ("rate", "interval", "answered"):
+        table.add_column(heading, justify="right")
+    for spec in night.specs:
+        for rate in spec.night.rates if spec.night else ():
+            names = (Text(spec.entry), Text(rate.system), Text(rate.indicator))
+            table.add_row(*names, _share(rate.rate), _interval(rate.low, rate.high), _share(rate.answered_share))
+    console.print(table)
+    for spec in night.specs:
+        if spec.error is not None:
+            typer.echo(f"error: {spec.entry}: {spec.error}", err=True)
+        if spec.done is None:
+            continue
+        computed = f"{spec.done.shards_computed:,} of {spec.done.shards:,} shards computed"
+        console.print(Text(f"{spec.entry}  {computed}{_took(spec.cost.seconds, spec.cost.money)}"))
+        console.print(Text(f"  Report  {spec.done.report_html_uri}"), soft_wrap=True)
+    if night.missed:
+        more = f" and {len(night.missed) - _MISSED_SHOWN:,} earlier" if len(night.missed) > _MISSED_SHOWN else ""
+        console.print(Text(f"missed nights: {', '.join(night.missed[-_MISSED_SHOWN:])}{more}", style="yellow"))
+
+
+def _took(seconds: Mapping[str, float], money: float | None) -> str:
+    held = "".join(f"; {kind} held {s:,.1f} device-seconds" for kind, s in seconds.items())
+    return held + (f"; {money:,.6g} by the suite's prices" if money is not None else "")
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:.1%} to {high:.1%}"
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH_OF_NO_TERMINAL)
+
+
+def release(
+    suite: SuiteArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as v1.2; stands for these runs from now on.")],
+    date: Annotated[str, typer.Option(help="The night that is released, YYYY-MM-DD.")],
+    overrides: Overrides = None,
+) -> None:
+    """Name a night, so that others can be held against it: `baseline: {release: NAME}`.
+
+    [bold]Example[/bold]
+
+    halluc-ray release examples/nightly.yaml v1.2 --date 2026-11-24
+    """
+    with exits():
+        from halluc_ray.suites.nightly import suite_store
+        from halluc_ray.suites.nights import check_date
+        from halluc_ray.suites.reading import read_suite
+        from halluc_ray.suites.releases import name_release
+
+        read = read_suite(suite, overrides=overrides or ())
+        runs = name_release(suite_store(read), suite=read.name, release=name, date=check_date(date))
+        for entry, run_id in runs.items():
+            typer.echo(f"{name}  {entry}  {run_id}")
+
+
+def cancel(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's URI (./out/runs/ID), or the SPEC it came from.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As the run was started with.")
+    ] = None,
+) -> None:
+    """Stop a run that is going on, from any shell or machine that sees its output.
+
+    What was committed stays; the same command that ran it goes on.
+
+    [bold]Example[/bold]
+
+    halluc-ray cancel s3://evals/out/runs/1f0c…
+    """
+    with exits():
+        from halluc_ray.evaluation.cancelling import cancel as cancel_run
+        from halluc_ray.evaluation.reading import read_target
+
+        match cancel_run(read_target(run, overrides=overrides or ())):
+            case "stopped":
+                typer.echo("Stopped; what was committed stays.")
+            case "idle":
+                typer.echo("Nobody works on this run; there is nothing to stop.")
+            case _:
+                typer.echo("error: the driver has not stopped yet; it was asked to, and status shows it", err=True)
+                raise typer.Exit(INCOMPLETE)
