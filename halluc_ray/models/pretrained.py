@@ -127,8 +127,9 @@ def _placed(device: str, *, quantised: bool) -> dict[str, Any]:
 
 
 def longest_input(network: Any, tokenizer: Any) -> int:
-    """Tokens that the network can take at most, by its position table and its tokenizer's own limit."""
-    return most_tokens(network.config, tokenizer, reserved=_reserved_positions(network))
+    """Tokens that the network can take at most, by its position table for texts and its tokenizer's own limit."""
+    config = network.config.get_text_config() if hasattr(network.config, "vision_config") else network.config
+    return most_tokens(config, tokenizer, reserved=_reserved_positions(network))
 
 
 def most_tokens(config: Any, tokenizer: Any, *, reserved: int = 0) -> int:
