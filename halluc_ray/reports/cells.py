@@ -1,7 +1,7 @@
 """Slice cells: their JSON, their order, and the bound on how many a slice may show.
 
-Knows how a cell is spelled in the counts; does not know what is counted. Callers: `reduce`, `report`,
-`render`.
+Knows how a cell is spelled in the counts; does not know what is counted. Callers: `reduce`, `build`,
+`pairing`, `comparing`.
 """
 
 from __future__ import annotations
@@ -53,6 +53,19 @@ def cell_values(cell: str, columns: tuple[str, ...]) -> dict[str, Any]:
     if cell == OTHER:
         return dict.fromkeys(columns, "other")
     return dict(zip(columns, json.loads(cell), strict=True))
+
+
+def cell_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Each value of a slice's column as it stands in a cell's JSON list."""
+    encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
+    texts = [json.dumps(_plain(value), ensure_ascii=False) for value in encoded.dictionary.to_pylist()]
+    return pa.chunked_array([pa.array(texts, pa.string()).take(encoded.indices)])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
 def cell_order(cell: str) -> tuple[Any, ...]:

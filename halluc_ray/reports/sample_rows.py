@@ -1,7 +1,7 @@
 """One shard's units as a reader wants to see them: verdicts, evidence, texts, side by side.
 
 Knows how the parts of a shard and the corpus rows under it are joined (by position, and by row);
-does not choose among them. Callers: `samples`, `worked`.
+does not choose among them. Callers: `samples`, `shown`, `pairing`, `flips`.
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ def _read_groups(file: CorpusFile, start: int, stop: int, columns: tuple[str, ..
     with open_parquet(file) as parquet:
         missing = sorted(set(columns) - set(parquet.schema_arrow.names))
         if missing:
-            raise InputError(
-                f"{file.uri} has no column {missing[0]!r}, which the run read; give the corpus of that run"
-            )
+            raise InputError(f"{file.uri} has no column {missing[0]!r}; it has {', '.join(parquet.schema_arrow.names)}")
         table = plain_table(parquet.read_row_groups(list(range(start, stop)), columns=list(columns)))
     verify_unchanged(file)
     return table
@@ -168,6 +166,20 @@ class ShardRows:
         """The columns of the run's slices, as text, of some corpus rows."""
         columns = tuple(dict.fromkeys(column for entry in self.record.slices for column in entry))
         return pa.table(self._corpus_texts(rows, columns, by_role=False)) if columns else pa.table({})
+
+    def corpus(self, rows: pa.Array, *, columns: Sequence[str]) -> pa.Table:
+        """Columns of some corpus rows in their own types.
+
+        Raises:
+            InputError: the corpus file is not where the run read it, or has changed.
+        """
+        file = self.files.get(self.shard.source.file)
+        if file is None:
+            raise InputError(
+                f"{', '.join(map(repr, columns))}: the corpus file of digest {self.shard.source.file[:12]} is gone or "
+                "has changed since the run read it; put it back where it was, or do without these columns"
+            )
+        return self._corpus_rows(file, columns=tuple(sorted(columns))).take(rows)
 
     def _part(self, stage: str, columns: Sequence[str]) -> pa.Table:
         commit = read_commit(self.store, stage, self.shard.key)
