@@ -128,11 +128,7 @@ class EndpointGenerator:
             spent = self._purse.price(answer.num_prompt_tokens or 0, answer.num_output_tokens or 0)
         finally:
             await self._purse.settle(most, spent)
-        if (
-            self._purse.capped
-            and answer.failure is None
-            and None in (answer.num_prompt_tokens, answer.num_output_tokens)
-        ):
+        if self._purse.capped and answer.failure is None and not _states_usage(answer):
             raise SpecError(
                 f"systems[{self._system.name}].max_cost: {self._system.max_cost:g} can't be held: {self._system.url} "
                 "states no usage; remove max_cost"
@@ -165,6 +161,12 @@ class _Keeper:
 
 def _is_settled(unit: Unit) -> bool:
     return unit["failure"] not in _ANOTHER_TRY_MAY_HELP
+
+
+def _states_usage(answer: Answer) -> bool:
+    """Whether the counts can be what was used: no prompt, and no text, is of no token."""
+    least = 1 if answer.text else 0
+    return bool(answer.num_prompt_tokens) and answer.num_output_tokens is not None and answer.num_output_tokens >= least
 
 
 def _all_refused(units: Collection[Unit]) -> bool:

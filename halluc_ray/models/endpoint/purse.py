@@ -28,6 +28,7 @@ class Purse:
         self._cap = None if system.max_cost is None else system.max_cost * MICRO
         self._spent = 0.0
         self._aside = 0.0
+        self._in_flight = 0
         self._changed = asyncio.Condition()
 
     @property
@@ -37,7 +38,7 @@ class Purse:
 
     def start(self, spent_micro: float) -> None:
         """Begin a shard: what the system has cost so far, by all that is kept of it."""
-        self._spent, self._aside = spent_micro, 0.0
+        self._spent, self._aside, self._in_flight = spent_micro, 0.0, 0
         self._changed = asyncio.Condition()
 
     def price(self, prompt_tokens: int, output_tokens: int) -> float:
@@ -59,7 +60,7 @@ class Purse:
             return
         async with self._changed:
             while self._spent + self._aside + most > self._cap:
-                if not self._aside:
+                if not self._in_flight:
                     raise QuotaSpent(
                         f"systems[{self._system.name}].max_cost: {self._system.max_cost:g}; {self._spent / MICRO:.6g} "
                         f"is spent, and the next request may cost {most / MICRO:.6g}; raise max_cost, and the same "
@@ -67,12 +68,14 @@ class Purse:
                     )
                 await self._changed.wait()
             self._aside += most
+            self._in_flight += 1
 
     async def settle(self, most: float, spent: float) -> None:
         """A request that `most` was set aside for is over, and cost `spent`."""
         if self._cap is None:
             return
         async with self._changed:
-            self._aside = max(0.0, self._aside - most) if self._aside > most else 0.0
+            self._in_flight -= 1
+            self._aside = self._aside - most if self._in_flight else 0.0  # sums of floats leave remainders
             self._spent += spent
             self._changed.notify_all()

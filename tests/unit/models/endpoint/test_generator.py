@@ -441,6 +441,14 @@ def test_a_cap_without_usage_is_refused(server):
         generate(server, sums(3), **PRICES, max_cost=9)
 
 
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 0, "completion_tokens": 0}, {"prompt_tokens": 8}])
+def test_a_cap_is_not_held_by_counts_that_no_request_has(server, usage):
+    body = {"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}], "usage": usage}
+    server.behave = lambda asked, nth: Reply(200, body)
+    with pytest.raises(SpecError, match="states no usage"):
+        generate(server, sums(3), **PRICES, max_cost=9)
+
+
 def test_a_key_without_quota_stops_and_the_same_command_goes_on(server):
     server.behave = lambda asked, nth: error(429, "quota", code="insufficient_quota") if len(server.asked) > 4 else None
     kept = Drawer()
