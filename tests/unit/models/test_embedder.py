@@ -1,15 +1,23 @@
 """Embedders: real weights against sentence-transformers and against transformers by hand."""
 
+import json
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
+from transformers import T5Config, T5Model
 
 from halluc_ray.config import EmbedderSystem
+from halluc_ray.errors import InputError, ModelError, SpecError
+from halluc_ray.models.checkpoint_sources import FolderSource
+from halluc_ray.models.checkpoints import inspect_checkpoint
 from halluc_ray.models.execution import generate
 from halluc_ray.models.loading import load_model
+from halluc_ray.models.sentence_transformers import read_pooling
 from halluc_ray.records import Sample
 from tests.unit.models.conftest import NUMERICS
 
@@ -98,3 +106,100 @@ def test_what_means_the_same_is_nearer(minilm):
     assert table["truncated"].to_pylist() == [False] * 5 + [True]
     assert table["text"].null_count == len(table)
     assert table["num_prompt_tokens"].to_pylist()[5] == 256 + 4
+
+
+def test_pooling_is_what_the_checkpoint_says(minilm, bert, tmp_path):
+    def pooled(config: dict | None, modules: list | None = None, sentence: dict | None = None, **options):
+        folder = tmp_path / "checkpoint"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "1_Pooling").mkdir(parents=True)
+        for name, value in (
+            ("1_Pooling/config.json", config),
+            ("modules.json", modules),
+            ("sentence_bert_config.json", sentence),
+        ):
+            if value is not None:
+                (folder / name).write_text(value if isinstance(value, str) else json.dumps(value))
+        return read_pooling(system_of(folder, **options), FolderSource(folder, "here"))
+
+    assert read_pooling(system_of(minilm), FolderSource(minilm, "here")).max_tokens == 256
+    assert pooled(None).mode == "mean"
+    assert pooled({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}).mode == "cls"
+    assert pooled({"pooling_mode": "lasttoken"}).mode == "last"
+    assert pooled({"pooling_mode": ["cls"]}).mode == "cls"
+    assert pooled({"pooling_mode": "max"}, pooling="mean").mode == "mean"
+    assert pooled(None, sentence={"do_lower_case": True, "max_seq_length": None}).lower_case
+    newer = [{"type": "sentence_transformers.sentence_transformer.modules.pooling.Pooling"}]
+    assert pooled(None, newer).mode == "mean"
+    for config in ({"pooling_mode": "max"}, {"pooling_mode": ["cls", "mean"]}, {"word_embedding_dimension": 3}):
+        with pytest.raises(SpecError, match=r"systems\[e\]\.pooling: auto, and here pools by"):
+            pooled(config)
+    with pytest.raises(SpecError, match=r"embeds through a layer Dense \(modules.json\)"):
+        pooled(None, [*newer, {"type": "sentence_transformers.models.Dense", "path": "2_Dense"}])
+    for broken in ("{", "[]"):
+        with pytest.raises(InputError, match=r"1_Pooling/config\.json"):
+            pooled(broken)
+    with pytest.raises(InputError, match=r"modules\.json holds a dict, not a list"):
+        pooled(None, modules={})
+
+
+def test_how_it_pools_is_part_of_the_checkpoint(minilm, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(minilm, folder)
+    before = inspect_checkpoint(FolderSource(folder, "here"), cache=tmp_path / "cache")
+    assert before.files.keys() >= {"1_Pooling/config.json", "modules.json", "sentence_bert_config.json"}
+    (folder / "README.md").write_text("another")
+    assert inspect_checkpoint(FolderSource(folder, "here"), cache=tmp_path / "cache").digest == before.digest
+    config = json.loads((folder / "1_Pooling/config.json").read_text())
+    (folder / "1_Pooling/config.json").write_text(json.dumps(config | {"pooling_mode_cls_token": True}))
+    assert inspect_checkpoint(FolderSource(folder, "here"), cache=tmp_path / "cache").digest != before.digest
+
+
+def test_a_blank_keeps_the_shape_and_the_bytes_of_the_others(bert):
+    model = loaded(bert, dtype="float32")
+    encoded = model.encode(samples())
+    together = model.run(encoded)
+    for position in range(len(encoded)):
+        rows = [row if at == position else model.blank(row) for at, row in enumerate(encoded)]
+        assert [(len(r.tokens), len(r.pair)) for r in rows] == [(len(r.tokens), len(r.pair)) for r in encoded]
+        assert model.run(rows)[position] == together[position]
+
+
+def test_rows_that_cannot_be_embedded(bert, minilm):
+    rows = [({"context": "a", "response": "b"}), {"context": "a"}, {"response": "a"}, {"context": "", "response": "b"}]
+    given = [Sample(k, str(k), fields) for k, fields in enumerate(rows)]
+    table = generate(loaded(bert), samples=given, token_budget=4096).table
+    assert table["failure"].to_pylist() == [None, "null_response", "null_context", "empty_prompt"]
+    framed = generate(loaded(minilm, dtype="float32"), samples=given, token_budget=4096).table
+    assert framed["failure"].to_pylist() == [None, "null_response", "null_context", None], "[CLS] [SEP] are tokens"
+
+
+def test_one_row_that_overflows_fails_alone(bert):
+    model = loaded(bert, dtype="float32")
+    tokens = model.encode(samples()[4:5])[0].pair
+    rare = next(token for token in tokens if all(token not in row.tokens for row in model.encode(samples()[:4])))
+    with torch.no_grad():
+        model._network.embeddings.word_embeddings.weight[rare] = float("nan")
+    table = generate(model, samples=samples()[:5], token_budget=4096).table
+    assert table["failure"].to_pylist() == [None] * 4 + ["non_finite_embedding"]
+
+
+def test_a_checkpoint_without_the_pooler_s_weights_serves(bert, tmp_path):
+    """Those of classifiers and of masked language models often lack it; texts are pooled without."""
+    bare = tmp_path / "bare"
+    shutil.copytree(bert, bare)
+    tensors = {k: v for k, v in load_file(bare / "model.safetensors").items() if "pooler" not in k}
+    save_file(tensors, bare / "model.safetensors", metadata={"format": "pt"})
+    assert rows_of(loaded(bare)).equals(rows_of(loaded(bert)))
+    save_file({k: v for k, v in tensors.items() if "layer.1" not in k}, bare / "model.safetensors")
+    with pytest.raises(ModelError, match=r"no weights for encoder\.layer\.1"):
+        loaded(bare)
+
+
+def test_a_network_that_writes_is_refused(bert, tmp_path):
+    folder = tmp_path / "t5"
+    shutil.copytree(bert, folder)
+    config = T5Config(vocab_size=400, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=4)
+    T5Model(config).save_pretrained(folder)
+    with pytest.raises(ModelError, match="T5Model writes, and an embedder reads alone"):
+        loaded(folder)
