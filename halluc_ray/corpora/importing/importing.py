@@ -199,6 +199,7 @@ class _Import:
             else:
                 for row in rows:
                     self._writer.add(row)
+                    self._rows.count(row)
                     self._ids.add(row["id"])
                 self._imported += 1
                 self._written += len(rows)

@@ -66,6 +66,7 @@ class RowBuilder:
     left_out: set[str] = field(default_factory=set)
     renamed: dict[str, str] = field(default_factory=dict)
     _kept: set[str] = field(default_factory=set)
+    _columns: dict[str, str] = field(default_factory=dict)
     _names: frozenset[str] = frozenset()
     _fields: frozenset[str] = frozenset()
 
@@ -88,9 +89,11 @@ class RowBuilder:
             id = self._id(values, record.place)
             row["id"] = id if position is None else f"{id}#{position}"
             rows.append({"id": row["id"]} | row | kept)
-        for row in rows:
-            self.filled.update(column for column, value in row.items() if value is not None)
         return rows
+
+    def count(self, row: Row) -> None:
+        """Count the values of a row that is written."""
+        self.filled.update(column for column, value in row.items() if value is not None)
 
     def check_found(self) -> None:
         """Refuse a mapping of which a column, or a field to keep, was found in no record.
@@ -156,11 +159,17 @@ class RowBuilder:
         return True
 
     def _free_name(self, name: str) -> str:
-        taken = name in self._names or (name == "id" and self.id_from_row) or not name
-        if not taken:
-            return name
-        self.renamed[name] = f"source_{name}"
-        return f"source_{name}"
+        """The column of a kept field: its name, or one that neither the mapping nor another field has."""
+        if (known := self._columns.get(name)) is not None:
+            return known
+        taken = self._names | set(self._columns.values()) | ({"id"} if self.id_from_row else set())
+        column = name
+        while not column or column in taken:
+            column = f"source_{column}"
+        self._columns[name] = column
+        if column != name:
+            self.renamed[name] = column
+        return column
 
 
 class JsonText(str):

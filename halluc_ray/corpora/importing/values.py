@@ -1,7 +1,8 @@
 """Values on their way from a record to an Arrow column: casts, joins, JSON text, and the kinds of a column.
 
 A column's kind is the narrowest that holds every value seen: kinds form a lattice, and `widened` is its
-join. Pure; nothing is rounded or dropped by widening. Callers: the mapping, the writer.
+join. Pure; nothing is rounded or dropped by widening: integers among numbers are texts until it is known that
+the column holds no text, so that a 3 becomes the text 3 and never 3.0. Callers: the mapping, the writer.
 """
 
 from __future__ import annotations
@@ -31,11 +32,14 @@ class Kind(Enum):
     INT = "integer"
     LONG = "integer beyond 2^53"
     FLOAT = "number"
+    MIXED = "number, written as integer or not"
     TEXT = "text"
     JSON = "JSON text"
     BYTES = "bytes"
     INTS = "list of integers"
+    LONGS = "list of integers beyond 2^53"
     FLOATS = "list of numbers"
+    MIXEDS = "list of numbers, written as integers or not"
     TEXTS = "list of texts"
     BLOBS = "list of bytes"
 
@@ -46,11 +50,14 @@ ARROW = {
     Kind.INT: pa.int64(),
     Kind.LONG: pa.int64(),
     Kind.FLOAT: pa.float64(),
+    Kind.MIXED: pa.string(),
     Kind.TEXT: pa.string(),
     Kind.JSON: pa.string(),
     Kind.BYTES: pa.binary(),
     Kind.INTS: pa.list_(pa.int64()),
+    Kind.LONGS: pa.list_(pa.int64()),
     Kind.FLOATS: pa.list_(pa.float64()),
+    Kind.MIXEDS: pa.list_(pa.string()),
     Kind.TEXTS: pa.list_(pa.string()),
     Kind.BLOBS: pa.list_(pa.binary()),
 }
@@ -62,9 +69,9 @@ _OF_TYPE = {
     bytes: Kind.BYTES,
     dict: Kind.JSON,
 }
-_NUMBERS = {Kind.INT, Kind.LONG, Kind.FLOAT}
+_NUMBERS = {Kind.INT, Kind.LONG, Kind.FLOAT, Kind.MIXED}
 _SCALARS = _NUMBERS | {Kind.BOOL, Kind.TEXT}
-_LISTS = {Kind.INTS, Kind.FLOATS, Kind.TEXTS}
+_LISTS = {Kind.INTS, Kind.LONGS, Kind.FLOATS, Kind.MIXEDS, Kind.TEXTS}
 _OF_BYTES = {Kind.BYTES, Kind.BLOBS}
 
 
@@ -92,12 +99,14 @@ def widened(one: Kind, other: Kind) -> Kind | None:
     both = {one, other}
     if both & _OF_BYTES:
         return Kind.BLOBS if both == _OF_BYTES else None
-    if both == {Kind.INT, Kind.FLOAT}:
-        return Kind.FLOAT
+    if both <= {Kind.INT, Kind.FLOAT, Kind.MIXED}:
+        return Kind.MIXED
     if both == {Kind.INT, Kind.LONG}:
         return Kind.LONG
-    if both == {Kind.INTS, Kind.FLOATS}:
-        return Kind.FLOATS
+    if both == {Kind.INTS, Kind.LONGS}:
+        return Kind.LONGS
+    if both <= {Kind.INTS, Kind.FLOATS, Kind.MIXEDS}:
+        return Kind.MIXEDS
     if both <= _SCALARS:
         return Kind.TEXT
     if both <= _SCALARS | _LISTS:
@@ -105,12 +114,17 @@ def widened(one: Kind, other: Kind) -> Kind | None:
     return Kind.JSON
 
 
+def settled(kind: Kind) -> Kind:
+    """What a column holds when all its values are known: integers among numbers are numbers."""
+    return {Kind.MIXED: Kind.FLOAT, Kind.MIXEDS: Kind.FLOATS}.get(kind, kind)
+
+
 def fitted(value: Any, kind: Kind) -> Any:
     """The value as an element of a column of that kind, which holds it."""
     if value is None:
         return None
     match kind:
-        case Kind.TEXT | Kind.NULL:
+        case Kind.TEXT | Kind.MIXED | Kind.NULL:
             return plain_text(value)
         case Kind.JSON:
             return value if isinstance(value, str) else json_text(value)
@@ -118,7 +132,7 @@ def fitted(value: Any, kind: Kind) -> Any:
             return float(value)
         case Kind.FLOATS:
             return [None if element is None else float(element) for element in value]
-        case Kind.TEXTS:
+        case Kind.TEXTS | Kind.MIXEDS:
             elements = value if isinstance(value, list | tuple) else [value]
             return [None if element is None else plain_text(element) for element in elements]
         case Kind.BLOBS:
@@ -173,9 +187,9 @@ def _list_kind(kinds: set[Kind]) -> Kind:
     if kinds <= {Kind.BYTES}:
         return Kind.BLOBS if kinds else Kind.TEXTS
     if kinds <= {Kind.INT, Kind.LONG}:
-        return Kind.INTS
+        return Kind.LONGS if Kind.LONG in kinds else Kind.INTS
     if kinds <= {Kind.INT, Kind.FLOAT}:
-        return Kind.FLOATS
+        return Kind.MIXEDS if Kind.INT in kinds else Kind.FLOATS
     return Kind.TEXTS if kinds <= _SCALARS else Kind.JSON
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from halluc_ray.corpora.importing.records import RowProblem
 from halluc_ray.corpora.importing.rows import JsonText, Row, checked_text
-from halluc_ray.corpora.importing.values import ARROW, Kind, fitted, kind_of, widened
+from halluc_ray.corpora.importing.values import ARROW, Kind, fitted, kind_of, settled, widened
 
 GROUP_ROWS = 4_096
 GROUP_BYTES = 8 << 20
@@ -80,6 +80,7 @@ class CorpusWriter:
 
     def close(self) -> list[PartFile]:
         """Write what is left and bring all files to one schema."""
+        self.kinds = {name: settled(kind) for name, kind in self.kinds.items()}
         self._flush()
         self._close_file()
         schema = _schema(self.kinds)

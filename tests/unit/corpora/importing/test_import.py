@@ -26,6 +26,9 @@ MAP = "id=id,prompt=q"
     [
         ([1, None, 3], pa.int64(), [1, None, 3]),
         ([1, 2.5], pa.float64(), [1.0, 2.5]),
+        ([0.5, 1, 2], pa.float64(), [0.5, 1.0, 2.0]),
+        ([1, 0.5, 2, "a"], pa.string(), ["1", "0.5", "2", "a"]),
+        ([1, 0.5, 2, ["a"]], pa.list_(pa.string()), [["1"], ["0.5"], ["2"], ["a"]]),
         ([2**53 + 1, 2.5], pa.string(), ["9007199254740993", "2.5"]),
         ([2**70], pa.string(), [str(2**70)]),
         ([True, None], pa.bool_(), [True, None]),
@@ -35,12 +38,16 @@ MAP = "id=id,prompt=q"
         ([["a", None, 1], []], pa.list_(pa.string()), [["a", None, "1"], []]),
         ([[1, 2], None], pa.list_(pa.int64()), [[1, 2], None]),
         ([[1], [0.5]], pa.list_(pa.float64()), [[1.0], [0.5]]),
+        ([[1, 0.5], [2]], pa.list_(pa.float64()), [[1.0, 0.5], [2.0]]),
+        ([[1, 0.5], [2], ["a"]], pa.list_(pa.string()), [["1", "0.5"], ["2"], ["a"]]),
+        ([[2**53 + 1], [2]], pa.list_(pa.int64()), [[2**53 + 1], [2]]),
+        ([[2**53 + 1], [0.5]], pa.list_(pa.string()), [["9007199254740993"], ["0.5"]]),
         ([{"a": "é"}, "b", None], pa.string(), ['{"a": "é"}', "b", None]),
         ([[["a"]], ["b"]], pa.string(), ['[["a"]]', '["b"]']),
         ([None, None], pa.string(), [None, None]),
     ],
 )
-@pytest.mark.parametrize("group_rows", [1, 4_096])
+@pytest.mark.parametrize("group_rows", [1, 2, 4_096])
 def test_a_column_holds_all_its_values(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -98,6 +105,17 @@ def test_fields_that_are_not_mapped(tmp_path: Path, keep: Any, kept: dict[str, A
     found = pq.read_table(tmp_path / "out").to_pydict()
     assert found == {"id": ["1", "2"], "prompt": ["a", "b"]} | kept
     assert result.left_out == (("meta", "tags") if keep == "scalars" else ())
+
+
+def test_a_kept_field_never_takes_the_column_of_another(tmp_path: Path) -> None:
+    source = write_lines(
+        tmp_path / "a.jsonl",
+        {"id": 1, "q": "a", "prompt": "p1", "source_prompt": "s1"},
+        {"id": 2, "q": "b", "source_prompt": "s2", "prompt": "p2"},
+    )
+    result = imported(source, tmp_path / "out", MAP)
+    assert [list(row.values()) for row in rows(tmp_path / "out")] == [["1", "a", "p1", "s1"], ["2", "b", "p2", "s2"]]
+    assert result.renamed == {"prompt": "source_prompt", "source_prompt": "source_source_prompt"}
 
 
 def test_ids_of_rows_exploded_and_doubled(tmp_path: Path) -> None:
@@ -256,6 +274,7 @@ def test_bytes_do_not_mix_with_text(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [3], "v": [[b"\x01", b"\x02"]]}), tmp_path / "c.parquet")
     result = imported(tmp_path / "*.parquet", tmp_path / "out", "id=id,v=v")
     assert result.rejected == {"bytes and text mixed": 1}
+    assert result.nulls == {"id": 0, "v": 0}, "a row that was not taken is no row"
     assert [row["v"] for row in rows(tmp_path / "out")] == [[b"\x00"], [b"\x01", b"\x02"]]
 
 
