@@ -62,7 +62,8 @@ def run_suite(
         check: called with each spec before it runs; raises to refuse it.
     """
     from halluc_ray.cli.progress import progress_view
-    from halluc_ray.suites.nightly import run_night
+    from halluc_ray.suites.nightly import run_night, suite_store
+    from halluc_ray.suites.notify import tell
     from halluc_ray.suites.reading import read_suite
 
     suite = read_suite(location, overrides=overrides)
@@ -76,6 +77,8 @@ def run_suite(
 
         night = run_night(suite, date=date, on_progress=show, check=check)
     _print_night(console, night)
+    for trouble in tell(suite_store(suite), night, suite.notify):
+        typer.echo(f"warning: {trouble}", err=True)
     return night_exit_code(night)
 
 

@@ -176,10 +176,10 @@ def check_date(date: str) -> str:
         InputError: it is no date of the form YYYY-MM-DD.
     """
     try:
-        known = str(datetime.date.fromisoformat(date))
+        is_one = str(datetime.date.fromisoformat(date)) == date
     except ValueError:
-        known = ""
-    if known != date:
+        is_one = False
+    if not is_one:
         raise InputError(f"{date!r} is no date; write it as YYYY-MM-DD")
     return date
 

@@ -6,11 +6,13 @@ Create-only, as history is. Called by the command line and by `baselines`.
 from __future__ import annotations
 
 import json
+import re
 
 from halluc_ray.config import canonical_json
 from halluc_ray.errors import InputError, ObjectMissing, SpecError
 from halluc_ray.storage import ObjectStore, keys
 from halluc_ray.suites.nights import read_nights
+from halluc_ray.suites.suite import KEY_NAME
 
 
 def name_release(store: ObjectStore, *, suite: str, release: str, date: str) -> dict[str, str]:
@@ -21,8 +23,10 @@ def name_release(store: ObjectStore, *, suite: str, release: str, date: str) -> 
 
     Raises:
         InputError: there is no night on that date, or it has two runs of one spec.
-        SpecError: the name stands for other runs.
+        SpecError: the name stands for other runs, or can't be part of a key.
     """
+    if not re.fullmatch(KEY_NAME, release):
+        raise SpecError(f"{release!r} can't name a release; letters, digits, '.', '_' and '-' do, such as v1.2")
     runs: dict[str, str] = {}
     nights = read_nights(store, suite)
     for night in nights:

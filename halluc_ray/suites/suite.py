@@ -21,7 +21,8 @@ from halluc_ray.config.section import Section
 from halluc_ray.config.yaml_text import read_yaml
 from halluc_ray.errors import SpecError
 
-KeyName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+KeyName = Annotated[str, Field(pattern=KEY_NAME)]
 """A name that becomes part of a key."""
 
 
