@@ -48,7 +48,7 @@ def save_gpt2(folder: Path, *, texts: Sequence[str]) -> Path:
     """A causal language model that writes characters."""
     size = _save_characters(folder, texts, single="$A")
     config = transformers.GPT2Config(
-        vocab_size=size, n_positions=640, n_embd=16, n_layer=2, n_head=2, eos_token_id=_EOS, bos_token_id=_EOS
+        vocab_size=size, n_positions=640, n_embd=16, n_layer=1, n_head=2, eos_token_id=_EOS, bos_token_id=_EOS
     )
     return _save(folder, transformers.GPT2LMHeadModel(config), seed=7)
 
@@ -57,7 +57,7 @@ def save_t5(folder: Path, *, texts: Sequence[str]) -> Path:
     """An encoder-decoder that writes characters."""
     size = _save_characters(folder, texts, single="$A </s>")
     config = transformers.T5Config(
-        vocab_size=size, d_model=16, d_ff=32, d_kv=8, num_layers=2, num_heads=2, decoder_start_token_id=_PAD,
+        vocab_size=size, d_model=16, d_ff=32, d_kv=8, num_layers=1, num_heads=2, decoder_start_token_id=_PAD,
         pad_token_id=_PAD, eos_token_id=_EOS, tie_word_embeddings=False,
     )  # fmt: skip
     return _save(folder, transformers.T5ForConditionalGeneration(config), seed=8)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def cut(ids: Sequence[int], logits: torch.Tensor) -> Answer:
     return Answer(list(ids[:stop]), logits[:stop])
 
 
+@cache
 def plainly(folder: Path, kind: str, dtype: str) -> list[Answer]:
     """One row at a time, with nothing of ours."""
     auto = AutoModelForCausalLM if kind == "causal-lm" else AutoModelForSeq2SeqLM
