@@ -22,6 +22,7 @@ from halluc_ray.storage.files import CorpusFile, verify_unchanged
 from halluc_ray.storage.parquet import decode
 from halluc_ray.storage.plain_types import plain_table
 from halluc_ray.storage.store import ObjectStore
+from halluc_ray.wiring.inputs import WRITES_NOTHING
 
 _TEXT_ROLES = ("prompt", "context", "reference", "response", "label")
 _EVIDENCE = ("reason", "span", "span_start", "span_stop", "against")
@@ -150,14 +151,14 @@ class ShardRows:
         return pa.table(columns)
 
     def texts(self, rows: pa.Array, positions: pa.Array) -> pa.Table:
-        """The text columns of some units: the answer is the generated one, or the recorded one of a recorded system.
+        """The text columns of some units: the answer is the generated one, or the corpus' own of a system without one.
 
         Args:
             rows: each unit's corpus row, counted from the start of the shard.
             positions: each unit's position in the parts.
         """
         texts = self._corpus_texts(rows, sample_columns(self.record).texts)
-        if self.system.kind != "recorded":
+        if self.system.kind not in WRITES_NOTHING:
             generated = self._part(self.system.generate, ("text",)).take(positions)["text"]
             texts["response"] = generated
         return pa.table(texts)

@@ -30,6 +30,9 @@ RESPONSE, SIMILARITY, OPTION_SCORES = "response", "similarity", "option_scores"
 GENERATED = frozenset({RESPONSE, SIMILARITY, OPTION_SCORES})
 """What indicators may read of outputs, whichever system makes it."""
 
+WRITES_NOTHING = frozenset({"recorded", "dual-encoder", "embedder"})
+"""Kinds of system without an answer of their own: the one that they are about stands in the corpus."""
+
 
 @dataclass(frozen=True, slots=True)
 class SystemInputs:

@@ -15,6 +15,7 @@ from halluc_ray.engine.shard_run import ShardRunner
 from halluc_ray.errors import SpecError
 from halluc_ray.evaluation.planning import done_shards, missing_tasks
 from halluc_ray.evaluation.runs import RunFolder
+from halluc_ray.reports.samples import samples
 from halluc_ray.storage import commits, open_store, parquet
 from halluc_ray.storage.files import CorpusFile
 from halluc_ray.wiring.indicators import wire_indicators
@@ -202,6 +203,21 @@ def test_bytes_paths_structs_and_lists_give_the_same_outputs(tmp_path, matcher, 
         assert notes["bytes", system] == notes["structs", system] == [{}] * 3
         assert all(set(note) == {images_of.NOTE} for note in notes["paths", system])
     assert parquet.decode(parts["bytes", 0][0])["similarity"].null_count == 0
+
+
+def test_samples_of_a_matcher_show_the_text_of_the_corpus(tmp_path, matcher, writer):
+    systems = [
+        {"kind": "dual-encoder", "name": "clip", "checkpoint": str(matcher)},
+        {"kind": "image-text-to-text", "name": "llava", "checkpoint": str(writer), "decoding": {"max_new_tokens": 2}},
+    ]
+    plan, run = run_over(corpus_of(tmp_path, "bytes"), tmp_path / "out", systems)
+    report_of(run)
+    sources = {planned.digest: planned.file for planned in plan.files}
+    shown = samples(run.store, plan.record, sources=sources, limit=100).to_pylist()
+    captions = {f"i{k}": TEXTS[k % 5] for k in range(12)}
+    of_clip = {row["id"]: row["response"] for row in shown if row["system"] == "clip"}
+    assert of_clip == captions
+    assert all(row["response"] != captions[row["id"]] for row in shown if row["system"] == "llava")
 
 
 def test_a_linked_image_that_changes_is_seen_in_the_commit(tmp_path, matcher):
