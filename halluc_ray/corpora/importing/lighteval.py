@@ -51,8 +51,7 @@ class LightevalDetails:
             raise RowProblem("no detail of lighteval", f"it has the fields {', '.join(list(detail)[:8])}")
         task = values.get("task") or _task(record)
         row = {"id": f"{task}/{values.pop('number', None) or record.place.row}"} | values | {"task": task}
-        scalars = {name: value for name, value in metrics.items() if not isinstance(value, Mapping | list | tuple)}
-        taken = {f"metric_{name}" if name in row or name == "response" else name: v for name, v in scalars.items()}
+        taken = {f"metric_{name}" if name in row or name == "response" else name: v for name, v in metrics.items()}
         for position, answer in enumerate(answers):
             yield row | {"response": answer} | taken, position if len(answers) > 1 else None
 

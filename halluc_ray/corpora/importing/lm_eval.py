@@ -10,11 +10,13 @@ Reference: EleutherAI/lm-evaluation-harness, lm_eval/evaluator.py and loggers/ev
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from halluc_ray.corpora.importing.lm_eval_choices import choice_of, reference_of
 from halluc_ray.corpora.importing.records import Record, RowProblem
 
 _FILE = re.compile(r"samples_(?P<task>.+?)_\d{4}-\d\d-\d\dT")
@@ -53,13 +55,20 @@ class LmEvalSamples:
         filter = sample.get("filter")
         named = [task, str(sample["doc_id"]), filter if filter not in (None, "none") else None]
         values: dict[str, Any] = {"id": "/".join(part for part in named if part), "task": task, "filter": filter}
-        values["prompt"] = requests[0][0]
-        metrics = {name: value for name, value in sample.items() if name not in _OWN and _is_scalar(value)}
-        answers = _answers(sample, requests)
-        reference = _reference(sample, requests, answers)
+        filtered, target = sample["filtered_resps"], _listed(sample["target"])
+        if not isinstance(filtered, list) or not filtered:
+            raise RowProblem("no answer", "`filtered_resps` is empty")
+        answers: list[tuple[Any, Any]]
+        if choice := choice_of(requests, filtered):
+            values["prompt"], answers = choice.prompt, [(choice.answer, None)]
+            reference = reference_of(choice, target, sample)
+        else:
+            values["prompt"], answers = requests[0][0], _answers(sample, requests)
+            reference = target if _are_texts(target) else sample["target"]
         for position, (answer, raw) in enumerate(answers):
-            row = values | {"response": answer, "raw_response": raw, "reference": reference} | metrics
-            yield row, position if len(answers) > 1 else None
+            row = values | {"response": answer, "raw_response": raw, "reference": reference}
+            metrics = {f"metric_{name}" if name in row else name: sample[name] for name in sample if name not in _OWN}
+            yield row | metrics, position if len(answers) > 1 else None
 
 
 def _requests(arguments: Any) -> list[list[Any]]:
@@ -79,16 +88,11 @@ def _number(name: str) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-def _answers(sample: Mapping[str, Any], requests: list[list[Any]]) -> list[tuple[str | None, str | None]]:
+def _answers(sample: Mapping[str, Any], requests: list[list[Any]]) -> list[tuple[Any, Any]]:
     """What was scored and what the model said, per draw."""
-    filtered = sample["filtered_resps"]
-    if not isinstance(filtered, list) or not filtered:
-        raise RowProblem("no answer", "`filtered_resps` is empty")
-    if all(_is_likelihood(one) for one in filtered) and len(filtered) == len(requests):
-        return [_chosen(filtered, requests)]
     if len(requests[0]) == 1:
         raise RowProblem("no answer", "a rolling log-likelihood says how likely a text is; the model answered nothing")
-    first, raw = filtered[0], _first(sample["resps"])
+    first, raw = sample["filtered_resps"][0], _first(sample["resps"])
     if not isinstance(first, list):
         return [(first, _first(raw))]
     raws = raw if isinstance(raw, list) and len(raw) == len(first) else [None] * len(first)
@@ -97,51 +101,19 @@ def _answers(sample: Mapping[str, Any], requests: list[list[Any]]) -> list[tuple
     return list(zip(first, raws, strict=True))
 
 
-def _chosen(filtered: Sequence[Any], requests: list[list[Any]]) -> tuple[str | None, str | None]:
-    likelihoods = [float(one[0]) for one in filtered]
-    if len(likelihoods) == 1:
-        greedy = str(filtered[0][1]).lower() == "true"
-        return (_option(requests[0]), None) if greedy else (None, None)
-    return _option(requests[likelihoods.index(max(likelihoods))]), None
-
-
-def _reference(sample: Mapping[str, Any], requests: list[list[Any]], answers: Sequence[Any]) -> Any:
-    """The right option's text where `target` is an option's number; else the target.
-
-    Options that are numbers themselves leave open what a target such as `1` means; the metric `acc` then tells.
-    """
-    target = sample["target"]
-    options = [_option(request) for request in requests]
-    number = str(target).strip()
-    is_choice = len(options) > 1 and None not in options and len(sample["filtered_resps"]) == len(requests)
-    if not is_choice or not number.isdigit() or int(number) >= len(options):
+def _listed(target: Any) -> Any:
+    """The list of answers, or of options' numbers, whose Python text was logged; any other target as it is."""
+    if not isinstance(target, str) or not (target.startswith("[") and target.endswith("]")):
         return target
-    by_number = options[int(number)]
-    if number not in options or by_number == number:
-        return by_number
-    right = sample.get("acc")
-    fitting = [
-        option for option in (number, by_number) if right is not None and (answers[0][0] == option) == bool(right)
-    ]
-    if len(fitting) != 1:
-        raise RowProblem(
-            "unclear target", f"target {number!r} may be an option or the number of one, and acc does not tell which"
-        )
-    return fitting[0]
-
-
-def _option(request: Sequence[Any]) -> str | None:
-    return request[1].strip() if len(request) > 1 and isinstance(request[1], str) else None
-
-
-def _is_likelihood(value: Any) -> bool:
-    if not isinstance(value, list) or len(value) != 2 or str(value[1]).lower() not in ("true", "false"):
-        return False
     try:
-        float(value[0])
-    except (TypeError, ValueError):
-        return False
-    return True
+        return ast.literal_eval(target)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return target
+
+
+def _are_texts(values: Any) -> bool:
+    """Whether it is a list of answers; one of numbers may be an answer itself, such as `[0, 1]`."""
+    return isinstance(values, list) and bool(values) and all(isinstance(one, str) for one in values)
 
 
 def _first(value: Any) -> Any:
@@ -151,7 +123,3 @@ def _first(value: Any) -> Any:
 def _task(record: Record) -> str:
     match = _FILE.search(PurePosixPath(record.place.file).name)
     return match["task"] if match else PurePosixPath(record.place.file).name.partition(".")[0]
-
-
-def _is_scalar(value: Any) -> bool:
-    return value is None or isinstance(value, str | int | float | bool)

@@ -96,6 +96,77 @@ def test_lm_eval_choices_are_the_most_likely_option(
     assert (row["id"], row["prompt"], row["response"], row["reference"]) == ("s/3", "Capital?", response, reference)
 
 
+def options_sample(contexts: list[str], options: list[str], likelihoods: list[float], **changes: Any) -> dict[str, Any]:
+    """A sample with a request per context and option."""
+    asked = enumerate(zip(contexts, options, strict=True))
+    return choice_sample(
+        arguments={f"gen_args_{k}": {"arg_0": context, "arg_1": option} for k, (context, option) in asked},
+        filtered_resps=[[str(value), "False"] for value in likelihoods],
+        **changes,
+    )
+
+
+@pytest.mark.parametrize(
+    ("likelihoods", "acc", "response", "reference"),
+    [
+        ([-8.0, -10.0], 1.0, "Sarah always won.", "Sarah always won."),
+        ([-10.0, -8.0], 0.0, "Samuel always won.", "Sarah always won."),
+    ],
+)
+def test_lm_eval_options_that_end_the_context(
+    tmp_path: Path, likelihoods: list[float], acc: float, response: str, reference: str
+) -> None:
+    """WinoGrande: what follows the options is one text, so by it alone every answer would be right."""
+    contexts = ["One was a better surgeon so Sarah", "One was a better surgeon so Samuel"]
+    sample = options_sample(contexts, [" always won."] * 2, likelihoods, target="always won.", acc=acc)
+    write_lines(tmp_path / "s.jsonl", sample)
+    imported(tmp_path / "s.jsonl", tmp_path / "out", "preset lm-eval", keep="none")
+    [row] = rows(tmp_path / "out")
+    assert row["prompt"] == "One was a better surgeon so"
+    assert (row["response"], row["reference"]) == (response, reference)
+
+
+def test_lm_eval_options_asked_again_without_the_context_are_no_answers(tmp_path: Path) -> None:
+    """For mutual information; here `no` is likelier on its own than anything in its context."""
+    likelihoods = [-5.0, -6.0, -9.0, -2.0]
+    sample = options_sample(["Is it?", "Is it?", "", ""], [" yes", " no"] * 2, likelihoods, target="0", acc=1.0)
+    write_lines(tmp_path / "s.jsonl", sample)
+    imported(tmp_path / "s.jsonl", tmp_path / "out", "preset lm-eval", keep="none")
+    [row] = rows(tmp_path / "out")
+    assert (row["prompt"], row["response"], row["reference"]) == ("Is it?", "yes", "yes")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"target": "[0, 1]", "acc": 1.0},
+        {"target": "0", "acc": 0.83, "doc": {"mc2_targets": {"choices": ["a", "b", "c"], "labels": [1, 1, 0]}}},
+    ],
+)
+def test_lm_eval_choices_of_which_several_are_right(tmp_path: Path, changes: dict[str, Any]) -> None:
+    sample = options_sample(["Q"] * 3, [" a", " b", " c"], [-5.0, -4.0, -6.0], **changes)
+    write_lines(tmp_path / "s.jsonl", sample)
+    imported(tmp_path / "s.jsonl", tmp_path / "out", "preset lm-eval", keep="none")
+    [row] = rows(tmp_path / "out")
+    assert (row["response"], row["reference"]) == ("b", ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("target", "reference"),
+    [
+        ("['14 December 1972', \"Dec '72\"]", ["14 December 1972", "Dec '72"]),
+        ("[0, 1]", "[0, 1]"),
+        ("[a]", "[a]"),
+    ],
+)
+def test_lm_eval_targets_with_several_answers_are_lists(tmp_path: Path, target: str, reference: Any) -> None:
+    write_lines(tmp_path / "s.jsonl", gen_sample(target=target, bleu=["said", "wanted"]))
+    imported(tmp_path / "s.jsonl", tmp_path / "out", "preset lm-eval", keep="none")
+    [row] = rows(tmp_path / "out")
+    assert row["reference"] == reference
+    assert row["bleu"] == ["said", "wanted"], "a metric that is no number is kept too"
+
+
 @pytest.mark.parametrize(("acc", "reference"), [(1.0, "1"), (0.0, "0")])
 def test_lm_eval_options_that_are_numbers_are_told_apart_by_the_metric(
     tmp_path: Path, acc: float, reference: str
