@@ -93,6 +93,18 @@ def load_images(rows: ShardRows, file: CorpusFile, *, store: Store) -> RowImages
     return RowImages([cell if isinstance(cell, str) else _joined(cell, found) for cell in cells], bool(links))
 
 
+def holds_links(kind: pa.DataType) -> bool:
+    """Whether a column of images may point at them, instead of holding them.
+
+    >>> holds_links(pa.list_(pa.string())), holds_links(pa.binary())
+    (True, False)
+    """
+    if hasattr(kind, "value_type"):
+        return holds_links(kind.value_type)
+    texts = (pa.types.is_struct, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_kind(kind) for is_kind in texts)
+
+
 def _cell(column: pa.Array, position: int) -> list[bytes | str] | str:
     try:
         parts = list(_parts(column[position].as_py()))

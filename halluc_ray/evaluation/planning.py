@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from halluc_ray.config import EndpointSystem, RecordedSystem, RunSpec
 from halluc_ray.engine.context import ShardTask, SystemPlan
+from halluc_ray.engine.images import holds_links
 from halluc_ray.engine.plan import MANY_SHARDS, Plan, build_plan
 from halluc_ray.engine.shards import read_amplification
 from halluc_ray.errors import SpecError
@@ -204,5 +205,17 @@ def _notes(plan: Plan, amplification: float) -> Iterator[str]:
             f"row groups are {amplification:.0f} times as large as shards; an actor decodes a group once and keeps "
             "it, others that help out decode it again: smaller row groups read less"
         )
+    if _follows_links(plan):
+        yield (
+            "images behind paths and URIs are not part of the corpus' digest: one that is replaced in place is not "
+            "looked at again by what is computed already; commits note a digest of those that were used"
+        )
     if any(f.digest.startswith("etag:") for f in plan.files):
         yield "some files are known by ETag only: the same file elsewhere is another; upload with SHA-256 checksums"
+
+
+def _follows_links(plan: Plan) -> bool:
+    """A system looks at images that the corpus may only point at."""
+    column = plan.context.spec.corpus.columns.image
+    looks = any("image" in system.resolved.roles for system in plan.context.systems)
+    return looks and column is not None and any(holds_links(f.schema.field(column).type) for f in plan.files)
