@@ -154,7 +154,8 @@ class _Import:
 
     def run(self) -> ImportResult:
         """Read everything, then publish."""
-        with (self._place.staging / REJECTED).open("w", encoding="utf-8") as rejected:
+        # half a surrogate pair, from a field's name, is written as JSON's own escape of it
+        with (self._place.staging / REJECTED).open("w", encoding="utf-8", errors="backslashreplace") as rejected:
             for found in self._read():
                 self._take(found, rejected)
         parts = self._writer.close()

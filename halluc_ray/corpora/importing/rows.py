@@ -113,8 +113,8 @@ class RowBuilder:
         if self.id_from_row:
             return f"{place.file}:{place.row}"
         value = values["id"]
-        if value is MISSING or value is None or value == "":
-            raise RowProblem("no id", "the id is null, empty or missing; map another path, or say --id row")
+        if value is MISSING or value is None or value == "" or value != value:
+            raise RowProblem("no id", "the id is null, empty, NaN or missing; map another path, or say --id row")
         if kind_of(value) not in (Kind.TEXT, Kind.INT, Kind.LONG, Kind.FLOAT):
             raise RowProblem("no id", f"the id is {kind_name(value)}; map text or a number, or say --id row")
         return plain_text(value)

@@ -46,7 +46,7 @@ def read_parquet(source: SourceFile) -> Iterator[Record | Rejection]:
                     for found in _found(batch, source.name, row):
                         yield found
                         row += 1
-            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            except (pa.ArrowException, OSError, OverflowError, ValueError) as error:
                 verify_unchanged(source.file)
                 raise InputError(
                     f"{source.file.uri} row group {group}, after {row:,} rows: {error}; write the file again"
@@ -115,12 +115,19 @@ def saved_files(saved: SavedDataset, *, split: str | None) -> list[Path]:
         if split not in splits:
             asked = f"has no split {split!r}" if split else "holds several splits"
             raise InputError(f"{folder} {asked}; say --split, one of {', '.join(map(str, splits))}")
-        folder = folder / str(split)
+        folder = _below(folder, str(split))
     state = _read_json(folder / "state.json")
-    files = [folder / str(entry["filename"]) for entry in state.get("_data_files", [])]
+    files = [_below(folder, str(entry["filename"])) for entry in state.get("_data_files", [])]
     if lost := [path for path in files if not path.is_file()]:
         raise InputError(f"{lost[0]} is not there, though state.json names it; copy the folder again")
     return files
+
+
+def _below(folder: Path, name: str) -> Path:
+    """What a name in a saved folder's own description stands for: an entry of the folder, and nothing else."""
+    if name != Path(name).name or name == "..":
+        raise InputError(f"{folder} names {name!r} among its files, which is outside it; save the dataset again")
+    return folder / name
 
 
 def read_hub(dataset: HubDataset, *, name: str | None, split: str | None) -> Iterator[Record]:

@@ -194,6 +194,12 @@ def test_lm_eval_samples_without_an_answer_are_rejected(tmp_path: Path) -> None:
     assert (result.rows, result.nan_as_null) == (1, 1)
 
 
+def test_a_field_s_name_that_is_no_text_is_told_like_any_other(tmp_path: Path) -> None:
+    write_lines(tmp_path / "s.jsonl", {"half \ud800": 1}, nested(text=["Paris"]))
+    imported(tmp_path / "s.jsonl", tmp_path / "out", "preset lighteval", keep="none")
+    assert "half \ud800" in rejected(tmp_path / "out")[0]["detail"]
+
+
 def nested(**said: Any) -> dict[str, Any]:
     """A detail as lighteval saves it now."""
     response = {"input": None, "text": [], "text_post_processed": None, "logprobs": []} | said

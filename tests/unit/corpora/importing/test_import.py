@@ -245,6 +245,29 @@ def test_parquet_and_arrow_and_saved_datasets(tmp_path: Path) -> None:
     assert [row["id"] for row in rows(tmp_path / "test")] == ["9", "8", "7", "6", "5", "4"]
 
 
+@pytest.mark.parametrize("name", ["../other/data-00000-of-00001.arrow", "{other}/data-00000-of-00001.arrow", ".."])
+def test_a_saved_dataset_names_no_file_outside_itself(tmp_path: Path, name: str) -> None:
+    for folder in ("saved", "other"):
+        datasets.Dataset.from_dict({"id": [folder], "q": ["a"]}).save_to_disk(tmp_path / folder)
+    state = json.loads((tmp_path / "saved" / "state.json").read_text())
+    state["_data_files"] = [{"filename": name.format(other=tmp_path / "other")}]
+    (tmp_path / "saved" / "state.json").write_text(json.dumps(state))
+    with pytest.raises(InputError, match=r"outside it|is not there"):
+        imported(tmp_path / "saved", tmp_path / "out", MAP)
+
+
+def test_a_time_that_no_calendar_holds_is_an_error_with_its_place(tmp_path: Path) -> None:
+    table = pa.table({"id": [1], "q": ["a"], "at": pa.array([2**53], pa.timestamp("s"))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet row group 0, after 0 rows"):
+        imported(tmp_path / "a.parquet", tmp_path / "out", MAP)
+
+
+def test_an_id_that_is_nan_is_none(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1.0, float("nan")], "q": ["a", "b"]}), tmp_path / "a.parquet")
+    assert imported(tmp_path / "a.parquet", tmp_path / "out", MAP).rejected == {"no id": 1}
+
+
 def test_a_dataset_with_splits_and_images_is_streamed_as_the_hub_would(tmp_path: Path) -> None:
     """A folder in the hub's layout stands for a repository: the same calls read either."""
     for split, count in (("train", 3), ("test", 2)):
