@@ -18,6 +18,7 @@ from rich.console import Console
 from halluc_ray.cli.compare import compare_command
 from halluc_ray.cli.convert import convert
 from halluc_ray.cli.exits import DONE, TOO_MANY_FAILED, exits, report_unexpected, resumable
+from halluc_ray.cli.gate import gate_command
 from halluc_ray.cli.importing import import_command
 from halluc_ray.cli.nightly import cancel, nightly, release
 from halluc_ray.cli.preview import preview
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="halluc-ray",
     help="How often does a language model state what is not so? One YAML spec, one report.",
-    epilog="Exit codes: 0 done; 2 bad spec or input; 3 more failed rows than max_failed; 4 incomplete, run it again.",
+    epilog="Exit codes: 0 done; 2 bad spec or input; 3 more failed rows than max_failed; 4 incomplete, run it again; "
+    "`gate`: 1 fail, 5 inconclusive.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -229,6 +231,7 @@ def demo(
 
 
 app.command(name="compare")(compare_command)
+app.command(name="gate")(gate_command)
 app.command()(convert)
 app.command(name="import")(import_command)
 app.command()(preview)

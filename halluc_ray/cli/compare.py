@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from halluc_ray.cli.exits import DONE, exits
+from halluc_ray.cli.saving import save_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +54,7 @@ def compare_command(
         target_b, name_b = read_side(b) if b is not None else (None, None)
         found = compare(target_a, target_b, systems=systems or (name_a, name_b), by=by)
         if save is not None:
-            _save(found, save)
+            save_files(save, {"comparison.json": found.to_json()})
         if as_json:
             typer.echo(found.to_json().decode(), nl=False)
         else:
@@ -143,11 +144,6 @@ def _flip_grid(heading: str, flip: Flip) -> Table:
         if text is not None:
             table.add_row(Text(name), Text(_shortened(text)))
     return table
-
-
-def _save(found: Comparison, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "comparison.json").write_bytes(found.to_json())
 
 
 def _systems(row: Difference) -> str:

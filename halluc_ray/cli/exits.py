@@ -1,6 +1,7 @@
 """Exit codes, and how an error reaches the person at the terminal.
 
 0 done; 1 a fault of ours; 2 bad spec or input; 3 more failed rows than `max_failed`; 4 incomplete.
+`gate` ends with 1 where the run fails and 5 where nothing can be said.
 An error that the package raised on purpose is one message on stderr, never a traceback. Knows no
 command; called by `app` and `job`.
 """
@@ -19,6 +20,7 @@ import typer
 from halluc_ray.errors import ConservationError, HallucRayError, RunIncomplete
 
 DONE, OUR_FAULT, BAD_INPUT, TOO_MANY_FAILED, INCOMPLETE = 0, 1, 2, 3, 4
+GATE_FAILED, GATE_INCONCLUSIVE = 1, 5
 
 
 def exit_code(error: HallucRayError) -> int:

@@ -63,9 +63,13 @@ def compare_sides(pairs: Sequence[tuple[Side, Side]], *, by: str = ROW, flips: i
     )
 
 
-def pair_systems(a: Side, b: Side, *, by: str, flips: int = 0) -> PairedSystems:
-    """Pair two systems and count. Raises as `compare_sides`."""
+def pair_systems(
+    a: Side, b: Side, *, by: str, flips: int = 0, slices: tuple[tuple[str, ...], ...] | None = None
+) -> PairedSystems:
+    """Pair two systems and count, by A's slices unless others are given. Raises as `compare_sides`."""
     question = question_of(a, b, by=by)
+    if slices is not None:
+        question = replace(question, slices=slices)
     with paired(a, b, question) as pairs:
         if not pairs.count:
             raise SpecError(_nothing_in_common(a, b, pairs))

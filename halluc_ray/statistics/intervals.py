@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,3 +56,19 @@ def wilson(
         high = np.where(count == total, 1.0, centre + half)
     empty = total == 0
     return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
+
+
+def wilson_level(hallucinated: int, *, defined: int, limit: float, design_effect: float = 1.0) -> float:
+    """Smallest level (1 - confidence) at which Wilson's interval lies above a limit; 1 where the rate does not.
+
+    The interval is the inverse of the score test, so this is that test's two-sided p-value.
+
+    >>> level = wilson_level(30, defined=100, limit=0.2)
+    >>> bool(abs(wilson(30, defined=100, confidence=1 - level)[0][0] - 0.2) < 1e-12)
+    True
+    """
+    rate = hallucinated / defined
+    if rate <= limit:
+        return 1.0
+    error = float(np.sqrt(limit * (1 - limit) * design_effect / defined))
+    return 2 * float(ndtr((limit - rate) / error)) if error else 0.0

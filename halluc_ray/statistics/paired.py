@@ -19,7 +19,7 @@ from scipy.stats import binom
 from halluc_ray.statistics.intervals import wilson
 from halluc_ray.statistics.paired_counts import ClusterSums, PairedCounts
 
-_SMALLEST_LEVEL = 1e-15
+_SMALLEST_LEVEL = 1e-13
 _HALVINGS = 60
 Interval = tuple[float, float, float]
 

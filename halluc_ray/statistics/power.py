@@ -75,15 +75,27 @@ def detectable_rate(
     Returns:
         The rate; infinity where not even a rate of 1 would be found.
     """
-    counts = np.arange(num_rows + 1)
-    low, _ = wilson(counts, defined=np.full(num_rows + 1, num_rows), confidence=confidence)
-    surely = np.flatnonzero(low > limit) if num_rows else counts[:0]
-    if not len(surely):
+    fewest = _fewest_above(num_rows, limit=limit, confidence=confidence)
+    if fewest is None:
         return math.inf
-    fewest = int(surely[0])
     least, most = limit, 1.0
     while most - least > resolution:
         middle = (least + most) / 2
         found = binom.sf(fewest - 1, num_rows, middle) >= power
         least, most = (least, middle) if found else (middle, most)
     return most
+
+
+def _fewest_above(num_rows: int, *, limit: float, confidence: float) -> int | None:
+    """Smallest count whose interval lies above the limit; None where no count's does."""
+
+    def is_above(count: int) -> bool:
+        return float(wilson(count, defined=num_rows, confidence=confidence)[0][0]) > limit
+
+    if not num_rows or not is_above(num_rows):
+        return None
+    low, high = -1, num_rows
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_above(middle) else (middle, high)
+    return high
