@@ -88,8 +88,24 @@ def test_an_import_that_dies_while_it_publishes_does_not_read_as_whole(
             imported(source, f"{bucket.uri}/out", MAP)
     with pytest.raises(InputError, match=r"import-is-unfinished\.parquet is empty"):
         corpus_rows(f"{bucket.uri}/out")
+    bucket.put("out/below/mine.parquet", b"of somebody else")
+    with pytest.raises(InputError, match=r"below/mine\.parquet beside an import"):
+        imported(source, f"{bucket.uri}/out", MAP)
+    bucket.delete("out/below/mine.parquet")
     imported(source, f"{bucket.uri}/out", MAP)
     assert corpus_rows(f"{bucket.uri}/out") == [{"id": "1", "prompt": "a"}]
+
+
+@pytest.mark.parametrize(("key", "told"), [("import-is-unfinished.parquet", "another import"), ("new.txt", "changed")])
+def test_what_came_while_the_source_was_read_is_not_written_over(
+    bucket: ObjectStore, tmp_path: Path, key: str, told: str
+) -> None:
+    with publishing.target(f"{bucket.uri}/out", overwrite=False) as place:
+        (place.staging / "part-00000.parquet").write_bytes(b"x")
+        bucket.put(f"out/{key}", b"")
+        with pytest.raises(InputError, match=told):
+            place.publish(["part-00000.parquet"])
+    assert [info.key for info in bucket.list("out/")] == [f"out/{key}"]
 
 
 def test_a_bucket_is_overwritten_only_if_said(bucket: ObjectStore, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ Caller: the import.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ REJECTED = "_rejected.jsonl"
 """With an underscore, as readers of Parquet folders pass over such names."""
 UNFINISHED = "import-is-unfinished.parquet"
 KIND = "halluc-ray import"
+_LOCK = ".lock"
+_PART = re.compile(r"part-\d{5,}\.parquet")
 _OVERWRITE = "choose another OUT, or say --overwrite to replace it"
 
 
@@ -59,12 +62,28 @@ class Target:
             _take_name(self.staging, self._out)
 
     def _put(self, store: ObjectStore, names: list[str]) -> None:
-        store.put(UNFINISHED, b"")
+        self._claim(store)
         for name in set(self._old) - {UNFINISHED}:
             store.delete(name)
         for name in names:
             store.put(name, (self.staging / name).read_bytes())
         store.delete(UNFINISHED)
+
+    def _claim(self, store: ObjectStore) -> None:
+        """Put the mark of an unfinished import, unless OUT is no longer what it was when it was checked.
+
+        A mark that was there then is of an import that died; the import of this time takes it over.
+        """
+        if UNFINISHED not in self._old and not store.put_new(UNFINISHED, b""):
+            raise InputError(f"another import writes to {self.uri}; wait for it, or choose another OUT")
+        changed = {info.key for info in store.list("")} ^ {*self._old, UNFINISHED}
+        if changed:
+            if UNFINISHED not in self._old:
+                store.delete(UNFINISHED)
+            raise InputError(
+                f"{self.uri} changed while the source was read ({', '.join(sorted(changed)[:3])}); nothing was "
+                "written: import again, or choose another OUT"
+            )
 
 
 @contextmanager
@@ -103,6 +122,7 @@ def _check_old(names: tuple[str, ...], where: str, overwrite: bool, manifest: Ca
     if not names:
         return
     if UNFINISHED in names:
+        _check_foreign({name for name in names if not _PART.fullmatch(name)} - {UNFINISHED, MANIFEST, REJECTED}, where)
         return
     if MANIFEST not in names:
         raise InputError(
@@ -111,11 +131,13 @@ def _check_old(names: tuple[str, ...], where: str, overwrite: bool, manifest: Ca
         )
     if not overwrite:
         raise InputError(f"{where} holds an import already; {_OVERWRITE}")
-    foreign = sorted(set(names) - _written_by(manifest(), where))
+    _check_foreign(set(names) - _written_by(manifest(), where), where)
+
+
+def _check_foreign(foreign: set[str], where: str) -> None:
     if foreign:
-        raise InputError(
-            f"{where} holds {', '.join(foreign[:3])} beside an import; move that away, or choose another OUT"
-        )
+        told = ", ".join(sorted(foreign)[:3])
+        raise InputError(f"{where} holds {told} beside an import; move that away, or choose another OUT")
 
 
 def _written_by(manifest: bytes, where: str) -> set[str]:
@@ -126,7 +148,7 @@ def _written_by(manifest: bytes, where: str) -> set[str]:
             raise ValueError(f"its kind is {read['kind']!r}")
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{where}/{MANIFEST} is not that of an import ({error}); choose another OUT") from error
-    return files | {MANIFEST, REJECTED}
+    return files | {MANIFEST, REJECTED, _LOCK}
 
 
 @contextmanager
@@ -134,24 +156,26 @@ def _beside(path: Path) -> Iterator[Path]:
     staging = path.parent / f".{path.name}.importing"
     try:
         staging.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(staging / ".lock")
+        lock = FileLock(staging / _LOCK)
         lock.acquire(blocking=False)
+        ours = staging.stat().st_ino
     except Timeout as error:
         raise InputError(f"another import writes to {path}; wait for it, or choose another OUT") from error
     except OSError as error:
         raise StoreError(f"can not write beside {path}: {error.strerror}; choose another OUT") from error
     try:
         for entry in staging.iterdir():  # what a killed import left
-            if entry.name != ".lock":
+            if entry.name != _LOCK:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         yield staging
     finally:
+        if staging.is_dir() and staging.stat().st_ino == ours:  # else it is OUT now, and this is the next import's
+            shutil.rmtree(staging, ignore_errors=True)
         lock.release()
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _take_name(staging: Path, out: Path) -> None:
-    (staging / ".lock").unlink(missing_ok=True)
+    """Held until the folder has its name: nobody else may clear it before."""
     try:
         if out.exists():
             old = out.parent / f".{out.name}.replaced"
@@ -161,5 +185,6 @@ def _take_name(staging: Path, out: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
         else:
             staging.rename(out)
+        (out / _LOCK).unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"can not write {out}: {error.strerror}; the folder above it must be writable") from error

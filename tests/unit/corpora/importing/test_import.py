@@ -223,6 +223,17 @@ def test_two_imports_into_one_place(tmp_path: Path) -> None:
     assert publishing.MANIFEST in [path.name for path in (tmp_path / "out").iterdir()]
 
 
+def test_the_next_import_s_folder_is_not_taken_away(tmp_path: Path) -> None:
+    """One import ends while the next one into the same place has begun."""
+    with publishing.target(str(tmp_path / "out"), overwrite=False) as first:
+        (first.staging / publishing.MANIFEST).write_text("{}")
+        first.publish([publishing.MANIFEST])
+        (tmp_path / ".out.importing").mkdir()
+        (tmp_path / ".out.importing" / "part-00000.parquet").write_bytes(b"of the next")
+    assert (tmp_path / ".out.importing" / "part-00000.parquet").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [publishing.MANIFEST]
+
+
 def test_parquet_and_arrow_and_saved_datasets(tmp_path: Path) -> None:
     table = pa.Table.from_pylist(
         [{"id": n, "q": {"text": f"q{n}"}, "image": {"bytes": b"\x89", "path": None}} for n in range(700)]
