@@ -14,7 +14,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from halluc_ray.cli.exits import BAD_INPUT, DONE, INCOMPLETE, TOO_MANY_FAILED, exit_code, exits, resumable
+from halluc_ray.cli.exits import (
+    BAD_INPUT,
+    DONE,
+    GATE_FAILED,
+    GATE_INCONCLUSIVE,
+    INCOMPLETE,
+    TOO_MANY_FAILED,
+    exit_code,
+    exits,
+    resumable,
+)
 
 if TYPE_CHECKING:
     from halluc_ray.config import RunSpec
@@ -85,11 +95,16 @@ def run_suite(
 def night_exit_code(night: SuiteNight) -> int:
     """What a night ends with: its worst spec's code.
 
-    2 bad spec or input, 4 incomplete, 3 too many failed rows, 0.
+    In this order: 2 bad spec or input, 4 incomplete, 1 the gate failed, 3 too many failed rows, 5 the gate
+    can't say, 0.
     """
     codes = [exit_code(spec.error) for spec in night.specs if spec.error is not None]
-    codes += [TOO_MANY_FAILED for spec in night.specs if spec.night is not None and spec.night.too_many_failed]
-    return next((code for code in (BAD_INPUT, INCOMPLETE, TOO_MANY_FAILED) if code in codes), max(codes, default=DONE))
+    recorded = [spec.night for spec in night.specs if spec.night is not None]
+    codes += [TOO_MANY_FAILED for each in recorded if each.too_many_failed]
+    verdicts = [each.gate.verdict for each in recorded if each.gate is not None]
+    codes += [{"PASS": DONE, "FAIL": GATE_FAILED}.get(verdict, GATE_INCONCLUSIVE) for verdict in verdicts]
+    ranked = (BAD_INPUT, INCOMPLETE, GATE_FAILED, TOO_MANY_FAILED, GATE_INCONCLUSIVE)
+    return next((code for code in ranked if code in codes), DONE)
 
 
 def _print_night(console: Console, night: SuiteNight) -> None:
@@ -111,6 +126,10 @@ def _print_night(console: Console, night: SuiteNight) -> None:
         computed = f"{spec.done.shards_computed:,} of {spec.done.shards:,} shards computed"
         console.print(Text(f"{spec.entry}  {computed}{_took(spec.cost.seconds, spec.cost.money)}"))
         console.print(Text(f"  Report  {spec.done.report_html_uri}"), soft_wrap=True)
+    for spec in night.specs:
+        if spec.night is not None and spec.night.gate is not None:
+            gate = spec.night.gate
+            console.print(Text(f"{spec.entry}  {gate.verdict}: {gate.reason}"), soft_wrap=True)
     if night.missed:
         more = f" and {len(night.missed) - _MISSED_SHOWN:,} earlier" if len(night.missed) > _MISSED_SHOWN else ""
         console.print(Text(f"missed nights: {', '.join(night.missed[-_MISSED_SHOWN:])}{more}", style="yellow"))

@@ -12,13 +12,14 @@ from halluc_ray.config import RunSpec
 from halluc_ray.errors import SpecError
 from halluc_ray.evaluation.looking import find_run
 from halluc_ray.evaluation.reading import read_target
+from halluc_ray.evaluation.runs import RunFolder
 from halluc_ray.reports.comparing import FLIPS, compare_sides
 from halluc_ray.reports.comparison import Comparison
 from halluc_ray.reports.pairing import ROW
 from halluc_ray.reports.reduce import reduce
 from halluc_ray.reports.sides import Side, sides_of
 
-Target = str | RunSpec
+Target = str | RunSpec | RunFolder
 
 
 def compare(

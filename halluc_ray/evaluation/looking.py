@@ -30,16 +30,18 @@ from halluc_ray.storage.commits import committed
 _RUNS = "runs"
 
 
-def find_run(target: str | RunSpec) -> RunFolder:
+def find_run(target: str | RunSpec | RunFolder) -> RunFolder:
     """The run that a URI or a spec names.
 
     Args:
-        target: `<output>/runs/<run id>`, or a spec.
+        target: `<output>/runs/<run id>`, a spec, or the folder itself.
 
     Raises:
         SpecError: the URI is no run's.
         InputError: there is no such run.
     """
+    if isinstance(target, RunFolder):
+        return target
     if isinstance(target, RunSpec):
         return run_of_spec(open_output(target), target)
     root, _, run_id = target.rstrip("/").rpartition("/")

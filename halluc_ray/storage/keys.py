@@ -52,6 +52,11 @@ def night_key(suite: str, name: str = "") -> str:
     return f"suites/{suite}/nights/{name}"
 
 
+def gate_key(suite: str, night: str, name: str) -> str:
+    """gate.json, gate.xml or gate.md of a night, `<scheduled date>-<run id>`; create-only."""
+    return f"suites/{suite}/gates/{night}/{name}"
+
+
 def release_key(suite: str, release: str) -> str:
     """Which runs a named release stands for; create-only."""
     return f"suites/{suite}/releases/{release}.json"

@@ -20,6 +20,13 @@ def find_baseline(
 ) -> NightBaseline | None:
     """The run that an entry's night is held against; None where there is none yet.
 
+    Args:
+        store: of the suite.
+        suite: the suite.
+        entry: the spec.
+        nights: the entry's history.
+        date: of tonight.
+
     Raises:
         InputError: the run or the release that the suite names is not there.
     """
@@ -27,7 +34,7 @@ def find_baseline(
         case None:
             return None
         case "latest":
-            night = latest_before([night for night in nights if night.spec == entry.name], date=date)
+            night = latest_before(nights, date=date)
             return None if night is None else NightBaseline(run_id=night.run_id, found_by=f"latest: {night.date}")
         case ReleaseBaseline(release=release):
             runs = read_release(store, suite=suite.name, release=release)

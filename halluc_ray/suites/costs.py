@@ -2,7 +2,8 @@
 
 A device-second is one device (a GPU, or a CPU where the actors take no GPU) held for one second, from
 when an actor sat down until it ended, idle or not. A system's part is in proportion to the time that
-actors worked on its shards, so that the parts add up to the run's. Read from what each command noted in
+actors worked on its shards, so that the parts add up to the run's (save those of a command that
+finished no shard). Read from what each command noted in
 the run's folder; a driver that was killed outright noted nothing. Called by `nightly`.
 """
 
@@ -43,7 +44,7 @@ def cost_of(telemetry: Mapping[str, Any], devices: Mapping[str, DevicePolicy]) -
     """
     seconds: dict[str, float] = {}
     by_system: dict[str, tuple[float, float]] = {}
-    priced = False
+    priced, total = False, 0.0
 
     def add(system: str, held: float, money: float) -> None:
         before = by_system.get(system, (0.0, 0.0))
@@ -55,14 +56,14 @@ def cost_of(telemetry: Mapping[str, Any], devices: Mapping[str, DevicePolicy]) -
             seconds[held["kind"]] = seconds.get(held["kind"], 0.0) + held["held_s"]
         policy = devices.get(held["kind"], DevicePolicy())
         priced |= policy.price_per_hour > 0 or bool(work.get("cost"))
+        total += held["held_s"] * policy.price_per_hour / _HOUR_S + sum(work.get("cost", {}).values())
         busy = sum(held["busy_s"].values())
         for system, worked in held["busy_s"].items():
             share = held["held_s"] * worked / busy if busy else 0.0
             add(system, share, share * policy.price_per_hour / _HOUR_S)
         for system, money in work.get("cost", {}).items():
             add(system, 0.0, money)
-    money = sum(spent for _, spent in by_system.values()) if priced else None
-    return Cost(seconds, money, by_system)
+    return Cost(seconds, total if priced else None, by_system)
 
 
 class Meter:

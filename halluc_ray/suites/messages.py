@@ -32,8 +32,8 @@ def message(night: SuiteNight) -> dict[str, Any]:
     }
 
 
-STATUSES = ("error", "incomplete", "too_many_failed", "done")
-"""Worst first."""
+STATUSES = ("error", "incomplete", "fail", "too_many_failed", "inconclusive", "pass", "done")
+"""Worst first; `done` where there is no gate."""
 
 
 def slack(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +55,10 @@ def status_of(spec: SpecNight) -> str:
     """One word for what became of a spec."""
     if spec.error is not None:
         return "error" if _needs_mending(spec.error) else "incomplete"
-    return "too_many_failed" if spec.night is not None and spec.night.too_many_failed else "done"
+    if spec.night is None:
+        return "incomplete"
+    verdict = spec.night.gate.verdict.lower() if spec.night.gate else "done"
+    return "too_many_failed" if spec.night.too_many_failed and verdict != "fail" else verdict
 
 
 def _needs_mending(error: HallucRayError) -> bool:
@@ -74,6 +77,7 @@ def _spec(spec: SpecNight) -> dict[str, Any]:
         "checkpoints": spec.night.checkpoints,
         "rates": [rate.model_dump(mode="json") for rate in spec.night.rates],
         "baseline": spec.night.baseline.model_dump(mode="json") if spec.night.baseline else None,
+        "gate": spec.night.gate.model_dump(mode="json") if spec.night.gate else None,
         "shards_computed": spec.done.shards_computed,
         "device_seconds": dict(spec.cost.seconds),
         "money": spec.cost.money,
@@ -90,6 +94,8 @@ def _slack_lines(spec: Mapping[str, Any]) -> list[str]:
     for rate in spec.get("rates", ()):
         share = "no rate" if rate["rate"] is None else f"{rate['rate']:.1%} ({rate['low']:.1%} to {rate['high']:.1%})"
         lines.append(f"{_escaped(rate['system'])}, {_escaped(rate['indicator'])}: {share}")
+    if spec.get("gate"):
+        lines.append(_escaped(spec["gate"]["reason"]))
     if "report" in spec:
         lines.append(_escaped(spec["report"]))
     return lines

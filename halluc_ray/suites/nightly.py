@@ -7,7 +7,7 @@ other from its night. Called by the command line.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from halluc_ray.config import RunSpec
@@ -18,8 +18,11 @@ from halluc_ray.evaluation.runs import RunFolder
 from halluc_ray.storage import ObjectStore, open_store
 from halluc_ray.suites.baselines import find_baseline
 from halluc_ray.suites.costs import Cost, Meter, cost_of
+from halluc_ray.suites.gating import gate_night, keep_gate, policy_of
 from halluc_ray.suites.nights import (
     Night,
+    NightBaseline,
+    NightGate,
     check_date,
     missed_before,
     missed_dates,
@@ -126,13 +129,42 @@ def _run_spec(
     date: str,
     meter: Meter,
 ) -> SpecNight:
-    baseline = find_baseline(store, suite, entry, nights=nights, date=date)
-    done = evaluate(tonight.spec, on_progress=meter)
     mine = [night for night in nights if night.spec == entry.name]
-    ours = Night(
+    policy = policy_of(suite)
+    baseline = find_baseline(store, suite, entry, nights=mine, date=date)
+    done = evaluate(tonight.spec, on_progress=meter)
+    standing = next((night for night in mine if night.date == date and night.run_id == done.run_id), None)
+    result, new = None, False
+    if standing is None:
+        verdict = None
+        if policy is not None:
+            verdict, result = gate_night(store, done.run_id, baseline=baseline, policy=policy)
+        missed = missed_before(mine, date=date, schedule=suite.schedule)
+        ours = _record(
+            suite, tonight, done, entry=entry.name, date=date, baseline=baseline, gate=verdict, missed=missed
+        )
+        standing, new = write_night(store, ours)
+    keep_gate(store, standing, policy=policy, result=result)
+    cost = cost_of(RunFolder(store, done.run_id).telemetry(), suite.devices)
+    return SpecNight(entry.name, done, standing, new, cost)
+
+
+def _record(
+    suite: Suite,
+    tonight: Tonight,
+    done: Evaluation,
+    *,
+    entry: str,
+    date: str,
+    baseline: NightBaseline | None,
+    gate: NightGate | None,
+    missed: Sequence[str],
+) -> Night:
+    """What this command would record of a finished run."""
+    return Night(
         suite=suite.name,
         date=date,
-        spec=entry.name,
+        spec=entry,
         run_id=done.run_id,
         signature=done.result.signature,
         checkpoints=dict(tonight.checkpoints),
@@ -140,8 +172,6 @@ def _run_spec(
         too_many_failed=done.too_many_failed,
         rates=rates_of(done.result),
         baseline=baseline,
-        missed=tuple(missed_before(mine, date=date, schedule=suite.schedule)),
+        gate=gate,
+        missed=tuple(missed),
     )
-    night, new = write_night(store, ours)
-    cost = cost_of(RunFolder(store, done.run_id).telemetry(), suite.devices)
-    return SpecNight(entry.name, done, night, new, cost)

@@ -19,6 +19,7 @@ from halluc_ray.config import canonical_json
 from halluc_ray.errors import InputError, SpecError, StoreError
 from halluc_ray.reports import Report
 from halluc_ray.storage import ObjectStore, keys
+from halluc_ray.suites.verdicts import Verdict
 
 SCHEMA_VERSION = 1
 _NAME = re.compile(r"^\d{4}-\d{2}-\d{2}-[0-9a-f]+\.json$")
@@ -51,6 +52,14 @@ class NightBaseline(_Record):
     found_by: str
 
 
+class NightGate(_Record):
+    """What the gate said; `policy` is the digest of what it was asked."""
+
+    verdict: Verdict
+    reason: str
+    policy: str
+
+
 class Night(_Record):
     """One spec of a suite on one scheduled date.
 
@@ -59,6 +68,7 @@ class Night(_Record):
         signature: of the report.
         checkpoints: system -> folder in its registry, where a pattern led to one.
         rates: over all rows.
+        gate: None where the suite has no policy.
         missed: dates on which a night was expected since the one before, and none was recorded.
     """
 
@@ -73,12 +83,13 @@ class Night(_Record):
     too_many_failed: bool
     rates: tuple[NightRate, ...]
     baseline: NightBaseline | None
+    gate: NightGate | None
     missed: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """Of its object."""
-        return f"{self.date}-{self.run_id}.json"
+        """Of its object, without the ending."""
+        return f"{self.date}-{self.run_id}"
 
 
 def rates_of(report: Report) -> tuple[NightRate, ...]:
@@ -96,7 +107,7 @@ def write_night(store: ObjectStore, night: Night) -> tuple[Night, bool]:
     Raises:
         SpecError: another spec of the suite is the very same run.
     """
-    key = keys.night_key(night.suite, night.name)
+    key = keys.night_key(night.suite, f"{night.name}.json")
     text = canonical_json(night.model_dump(mode="json")).encode()
     if store.put_new(key, text):
         return night, True
@@ -106,15 +117,6 @@ def write_night(store: ObjectStore, night: Night) -> tuple[Night, bool]:
             f"suite {night.suite}: specs {standing.spec} and {night.spec} are the same run {night.run_id}; keep one"
         )
     return standing, False
-
-
-def read_night(store: ObjectStore, *, suite: str, date: str, run_id: str) -> Night | None:
-    """One record, or None."""
-    name = f"{date}-{run_id}.json"
-    key = keys.night_key(suite, name)
-    if store.info(key) is None:
-        return None
-    return _decode(store.read(key), f"{store.uri}/{key}")
 
 
 def read_nights(store: ObjectStore, suite: str) -> list[Night]:
@@ -165,8 +167,12 @@ def missed_before(nights: Sequence[Night], *, date: str, schedule: Literal["dail
 
 
 def latest_before(nights: Sequence[Night], *, date: str) -> Night | None:
-    """The last night before a date; of several on one date, the one whose run id is last."""
-    return max((n for n in nights if n.date < date), key=lambda n: (n.date, n.run_id), default=None)
+    """The last night before a date that did not fail its gate; of several on one date, the one whose run id is last.
+
+    A night that failed is never what others are held against: a fall would pass the night after.
+    """
+    standing = (n for n in nights if n.date < date and (n.gate is None or n.gate.verdict is not Verdict.FAIL))
+    return max(standing, key=lambda n: (n.date, n.run_id), default=None)
 
 
 def check_date(date: str) -> str:

@@ -28,7 +28,7 @@ _RETRIED = {408, 425, 429, *range(500, 600)}
 _FIRST_PAUSE_S = 0.5
 _MAX_PAUSE_S = 10.0
 _TRY_S = 10.0
-_GOOD = "done"
+_GOOD = ("pass", "done")
 
 
 class NotTold(HallucRayError):
@@ -48,7 +48,7 @@ def tell(store: ObjectStore, night: SuiteNight, channels: tuple[Channel, ...]) -
     about = digest([night.date, *sorted(spec.night.name for spec in night.specs if spec.night)], length=12)
     troubles = []
     for position, channel in enumerate(channels):
-        if channel.when == "not_pass" and said["status"] == _GOOD:
+        if channel.when == "not_pass" and said["status"] in _GOOD:
             continue
         identity = digest(channel.model_dump(include={"url", "url_env", "form"}), length=8)
         mark = keys.told_key(night.suite, f"{night.date}-{about}-{identity}")

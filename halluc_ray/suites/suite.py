@@ -20,6 +20,7 @@ from halluc_ray.config.problems import Path, describe
 from halluc_ray.config.section import Section
 from halluc_ray.config.yaml_text import read_yaml
 from halluc_ray.errors import SpecError
+from halluc_ray.suites.policy import GatePolicy
 
 KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 KeyName = Annotated[str, Field(pattern=KEY_NAME)]
@@ -102,6 +103,7 @@ class Suite(Section):
         default=None, description="Nights that are expected; those without a record are said to be missed."
     )
     baseline: Baseline | None = None
+    gate: GatePolicy | str | None = Field(default=None, description="The policy, or its YAML file.")
     devices: dict[str, DevicePolicy] = Field(
         default_factory=dict, description="By kind: Ray's accelerator type, such as H100; gpu; cpu."
     )

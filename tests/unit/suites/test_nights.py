@@ -32,6 +32,7 @@ def a_night(date, run_id="ab12", spec="facts", **changes):
         "too_many_failed": False,
         "rates": (),
         "baseline": None,
+        "gate": None,
         "missed": (),
     }
     return Night(**fields | changes)
