@@ -41,7 +41,7 @@ class ImagePrompter:
         """
         self._system = system
         self._prompter = Prompter(system)
-        self._processor = processor
+        self._tokenizer = processor.tokenizer
         token = getattr(processor, "image_token", None)
         if not isinstance(token, str):
             raise ModelError(
@@ -97,7 +97,7 @@ class ImagePrompter:
             for k, turn in enumerate(turns)
         ]
         return str(
-            self._processor.apply_chat_template(
+            self._tokenizer.apply_chat_template(
                 said, chat_template=self._template, tokenize=False, add_generation_prompt=True
             )
         )

@@ -8,6 +8,7 @@ batch. Callers: the models that look at images. Imports transformers.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,18 @@ def _processor_class(folder: Path) -> Any:
     if name is None:
         return transformers.AutoProcessor
     known = getattr(transformers, name)
-    attributes = known.get_attributes()
-    if _VIDEO not in attributes:
-        return known
-    rest = [attribute for attribute in attributes if attribute != _VIDEO]
-    return type(name, (known,), {"get_attributes": classmethod(lambda cls: rest)})
+    return _without_videos(known) if _VIDEO in known.get_attributes() else known
+
+
+def _without_videos(known: Any) -> Any:
+    """A processor's class that neither loads nor holds its part for videos."""
+    whole = known.get_attributes()
+    rest = [attribute for attribute in whole if attribute != _VIDEO]
+
+    def from_parts(cls: Any, parts: Sequence[Any], settings: Mapping[str, Any], /, **options: Any) -> Any:
+        given = dict(zip(rest, parts, strict=True))
+        return super(made, cls).from_args_and_dict([given.get(name) for name in whole], settings, **options)
+
+    members = {"get_attributes": classmethod(lambda cls: rest), "from_args_and_dict": classmethod(from_parts)}
+    made: Any = type(known.__name__, (known,), members)
+    return made

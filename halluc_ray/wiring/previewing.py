@@ -7,7 +7,7 @@ local model is asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from halluc_ray.config import (
@@ -108,6 +108,7 @@ class PromptView:
     def _texts(self, sample: Sample) -> list[str]:
         if isinstance(self._system, ImageTextSystem):
             prompter = Prompter(self._system)
+            sample = replace(sample, fields={**sample.fields, "image": "{image}" * len(sample.images)})
             if self._system.chat:
                 return [f"{turn.role}: {turn.content}\n" for turn in prompter.turns(sample)]
             return [prompter.text(sample)]

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
-from halluc_ray.config import Store
+from halluc_ray.config import RunSpec, Store
 from halluc_ray.engine import images as images_of
 from halluc_ray.engine.images import load_images
 from halluc_ray.engine.roles import ColumnUse
 from halluc_ray.engine.shard_run import ShardRunner
 from halluc_ray.errors import SpecError
-from halluc_ray.evaluation.planning import done_shards, missing_tasks
+from halluc_ray.evaluation.planning import done_shards, missing_tasks, prepare
 from halluc_ray.evaluation.runs import RunFolder
 from halluc_ray.reports.samples import samples
 from halluc_ray.storage import commits, open_store, parquet
@@ -251,3 +251,27 @@ def test_rows_without_a_usable_image_fail_alone(tmp_path, matcher, writer):
     report = report_of(run)
     failed = {rate["system"]: rate["failed"] for rate in report["rates"]}
     assert failed == {"clip": 5, "llava": 5}
+
+
+@pytest.mark.parametrize(("form", "said"), [("bytes", False), ("paths", True), ("lists", True)])
+def test_the_plan_says_that_linked_images_are_in_no_digest(tmp_path, matcher, form, said):
+    spec = {
+        "corpus": {"uri": str(corpus_of(tmp_path, form)), "columns": COLUMNS},
+        "systems": [{"kind": "dual-encoder", "name": "clip", "checkpoint": str(matcher)}],
+        "indicators": [{"kind": "low_similarity", "at": 0.1}],
+        "output": str(tmp_path / "out"),
+        "engine": {"device": "cpu"},
+    }
+    notes = prepare(RunSpec.model_validate(spec)).notes
+    assert any("images behind paths" in note for note in notes) == said
+
+
+def test_a_matcher_needs_a_column_of_images_and_the_indicator_a_threshold(tmp_path, matcher):
+    corpus = corpus_of(tmp_path, "bytes")
+    system = {"kind": "dual-encoder", "name": "clip", "checkpoint": str(matcher)}
+    columns = {role: column for role, column in COLUMNS.items() if role != "image"}
+    spec = {"corpus": {"uri": str(corpus), "columns": columns}, "systems": [system], "output": str(tmp_path / "out")}
+    with pytest.raises(SpecError, match="image"):
+        plan_of({**spec, "indicators": [{"kind": "low_similarity", "at": 0.1}]})
+    with pytest.raises(SpecError, match="at: "):
+        plan_of({**spec, "indicators": [{"kind": "low_similarity"}]})

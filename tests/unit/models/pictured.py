@@ -41,7 +41,7 @@ def picture(seed: int, size: tuple[int, int], *, form: str = "PNG", mode: str = 
     return out.getvalue()
 
 
-def byte_tokenizer(*special: str, **names: str) -> t.PreTrainedTokenizerFast:
+def byte_tokenizer(*special: str, **names: Any) -> t.PreTrainedTokenizerFast:
     """Bytes and a few merges, <s> in front; ids 0 to 3 are <s>, </s>, <pad>, <unk>."""
     core = Tokenizer(BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -126,36 +126,90 @@ def llava_next(folder: Path) -> Path:
     return save(folder, t.LlavaNextForConditionalGeneration(config), processor, chat="<image>\n")
 
 
-def qwen2_vl(folder: Path) -> Path:
+def qwen(folder: Path, kind: str, vision: dict[str, Any], rope: dict[str, Any]) -> Path:
     marks = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
     tokenizer = byte_tokenizer(*marks)
     start, end, image, video = tokenizer.convert_tokens_to_ids(list(marks))
-    config = t.Qwen2VLConfig(
-        vision_config={"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 4, "mlp_ratio": 2, "patch_size": 4},
-        text_config={
-            **TEXT, "vocab_size": len(tokenizer), "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}
-        },
+    config = getattr(t, f"{kind}Config")(
+        vision_config={"depth": 2, "hidden_size": 32, "num_heads": 4, "patch_size": 4, **vision},
+        text_config={**TEXT, "head_dim": 8, "vocab_size": len(tokenizer), **rope},
         image_token_id=image, video_token_id=video, vision_start_token_id=start, vision_end_token_id=end,
     )  # fmt: skip
     size = {"shortest_edge": 16 * 16, "longest_edge": 48 * 48}
     images = t.Qwen2VLImageProcessorPil(patch_size=4, temporal_patch_size=2, merge_size=2, size=size)
-    processor = without_videos(t.Qwen2VLProcessor)(images, tokenizer)
-    mark = "<|vision_start|><|image_pad|><|vision_end|>"
-    return save(folder, t.Qwen2VLForConditionalGeneration(config), processor, chat=mark)
+    processor = without_videos(getattr(t, f"{kind}Processor"))(images, tokenizer)
+    network = getattr(t, f"{kind}ForConditionalGeneration")(config)
+    return save(folder, network, processor, chat="<|vision_start|><|image_pad|><|vision_end|>")
 
 
-def idefics3(folder: Path) -> Path:
+def qwen2_vl(folder: Path) -> Path:
+    rope = {"rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}
+    return qwen(folder, "Qwen2VL", {"embed_dim": 32, "mlp_ratio": 2}, rope)
+
+
+def qwen2_5_vl(folder: Path) -> Path:
+    vision = {"out_hidden_size": 32, "intermediate_size": 37, "fullatt_block_indexes": [1], "window_size": 16}
+    return qwen(folder, "Qwen2_5_VL", vision, {"rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}})
+
+
+def qwen3_vl(folder: Path) -> Path:
+    vision = {
+        "out_hidden_size": 32, "intermediate_size": 37, "deepstack_visual_indexes": [0], "num_position_embeddings": 64
+    }  # fmt: skip
+    rope = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [1, 1, 2]}
+    return qwen(folder, "Qwen3VL", vision, {"rope_parameters": rope})
+
+
+def idefics(folder: Path, kind: str, *videos: None) -> Path:
     marks = ["<image>", "<fake_token_around_image>", "<end_of_utterance>", "<global-img>"]
     tokenizer = byte_tokenizer(*marks, *(f"<row_{r}_col_{c}>" for r in range(1, 7) for c in range(1, 7)))
-    config = t.Idefics3Config(
+    config = getattr(t, f"{kind}Config")(
         vision_config={**VISION, "image_size": 32, "patch_size": 8},
-        text_config=t.LlamaConfig(**TEXT, vocab_size=len(tokenizer) + 3).to_dict(),
+        text_config=t.LlamaConfig(**TEXT, vocab_size=len(tokenizer)).to_dict(),
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         scale_factor=2,
     )
-    images = t.Idefics3ImageProcessorPil(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
-    processor = t.Idefics3Processor(images, tokenizer, image_seq_len=4)
-    return save(folder, t.Idefics3ForConditionalGeneration(config), processor, chat="<image>")
+    images = getattr(t, f"{kind}ImageProcessorPil")(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
+    processor = without_videos(getattr(t, f"{kind}Processor"))(images, tokenizer, *videos, image_seq_len=4)
+    return save(folder, getattr(t, f"{kind}ForConditionalGeneration")(config), processor, chat="<image>")
+
+
+def idefics3(folder: Path) -> Path:
+    return idefics(folder, "Idefics3")
+
+
+def smolvlm(folder: Path) -> Path:
+    return idefics(folder, "SmolVLM", None)
+
+
+def gemma3(folder: Path) -> Path:
+    marks = {"image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
+    tokenizer = byte_tokenizer(*marks.values(), extra_special_tokens=marks)
+    image, start, end = tokenizer.convert_tokens_to_ids(list(marks.values()))
+    config = t.Gemma3Config(
+        vision_config={**VISION, "image_size": 24, "patch_size": 8, "vision_use_head": False},
+        text_config={**TEXT, "head_dim": 8, "vocab_size": len(tokenizer), "sliding_window": 16},
+        mm_tokens_per_image=9, boi_token_index=start, eoi_token_index=end, image_token_index=image,
+    )  # fmt: skip
+    images = t.Gemma3ImageProcessorPil(size={"height": 24, "width": 24})
+    processor = t.Gemma3Processor(images, tokenizer, image_seq_length=9)
+    return save(folder, t.Gemma3ForConditionalGeneration(config), processor, chat="<start_of_image>")
+
+
+def internvl(folder: Path) -> Path:
+    marks = {
+        "context_image_token": "<IMG_CONTEXT>", "start_image_token": "<img>", "end_image_token": "</img>",
+        "video_token": "<video>",
+    }  # fmt: skip
+    tokenizer = byte_tokenizer(*marks.values(), extra_special_tokens=marks)
+    config = t.InternVLConfig(
+        vision_config={**VISION, "image_size": [32, 32], "patch_size": [8, 8]},
+        text_config=t.Qwen2Config(**TEXT, vocab_size=len(tokenizer)).to_dict(),
+        image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"), image_seq_length=4,
+    )  # fmt: skip
+    images = t.GotOcr2ImageProcessorPil(size={"height": 32, "width": 32}, crop_to_patches=True, max_patches=4)
+    processor = without_videos(t.InternVLProcessor)(images, tokenizer, image_seq_length=4)
+    return save(folder, t.InternVLForConditionalGeneration(config), processor, chat="<IMG_CONTEXT>\n")
 
 
 def paligemma(folder: Path) -> Path:
@@ -218,5 +272,6 @@ def align(folder: Path) -> Path:
     return save(folder, t.AlignModel(config), t.AlignProcessor(images, tokenizer))
 
 
-WRITERS: dict[str, Callable[[Path], Path]] = {f.__name__: f for f in (llava, llava_next, qwen2_vl, idefics3, paligemma)}
+_WRITERS = (llava, llava_next, qwen2_vl, qwen2_5_vl, qwen3_vl, idefics3, smolvlm, gemma3, internvl, paligemma)
+WRITERS: dict[str, Callable[[Path], Path]] = {make.__name__: make for make in _WRITERS}
 MATCHERS: dict[str, Callable[[Path], Path]] = {f.__name__: f for f in (clip, siglip, chinese_clip, align)}
