@@ -150,7 +150,7 @@ class RowReader:
                 table = table.append_column(name, tail.column(name).take(positions))
         verify_unchanged(self._files[source.file])
         texts = {
-            role: _role(role, table.column(column).combine_chunks())
+            role: role_texts(role, table.column(column).combine_chunks())
             for role, column in mapped.items()
             if role not in _AS_STORED and column in table.column_names
         }
@@ -254,7 +254,8 @@ def _first(rows: Sequence[int]) -> str:
     return ", ".join(map(str, rows[:_NAMED_ROWS])) + (", …" if len(rows) > _NAMED_ROWS else "")
 
 
-def _role(role: str, array: pa.Array) -> Texts:
+def role_texts(role: str, array: pa.Array) -> Texts:
+    """A role's values as indicators and prompts see them: lists for references, options and messages, else text."""
     if role in ("reference", "options"):
         return to_answers(array)
     return to_turns(array) if role == "messages" else to_words(array)

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pydantic import ValidationError
 
 from halluc_ray.config import IndicatorSpec, RunSpec, spec_from
 from halluc_ray.config.problems import describe
-from halluc_ray.engine.roles import ROLE_NEEDS, ColumnUse, to_answers, to_texts
+from halluc_ray.engine.roles import ROLE_NEEDS, ColumnUse, Texts
+from halluc_ray.engine.rows import role_texts
 from halluc_ray.engine.units import RAW
 from halluc_ray.errors import SpecError
 from halluc_ray.evaluation.reading import read_spec
@@ -24,7 +27,7 @@ from halluc_ray.evaluation.running import OnProgress
 from halluc_ray.evaluation.running import evaluate as run
 from halluc_ray.evaluation.shown import Report
 from halluc_ray.indicators.protocol import ScoringBatch
-from halluc_ray.records import OUTCOMES
+from halluc_ray.records import OUTCOMES, Outcome
 from halluc_ray.wiring.indicators import wire_indicators
 
 _RAY_ADDRESS = "RAY_ADDRESS"
@@ -74,7 +77,7 @@ def score(
         The table with a column per indicator: the outcome's name.
 
     Raises:
-        SpecError: an unknown indicator, option or column.
+        SpecError: an unknown indicator, option or column; or a name that the table has already.
 
     >>> rows = pa.table({"response": ["Paris.", "Lyon"], "reference": ["Paris", "Paris"]})
     >>> score(rows, [{"kind": "answer_mismatch"}])["answer_mismatch"].to_pylist()
@@ -82,15 +85,20 @@ def score(
     """
     table = pa.table(table)
     wired = wire_indicators([_entry(entry, position) for position, entry in enumerate(indicators)])
+    _check_names(table, [each.name for each in wired])
     columns = columns or {role: role for role in ROLE_NEEDS if role in table.column_names}
     labels = pa.array([outcome.label for outcome in OUTCOMES])
     needed = frozenset[str]().union(*(each.indicator.columns for each in wired))
-    batch = ScoringBatch({name: _column(table, name, columns) for name in sorted(needed)})
+    found = {name: _column(table, name, columns) for name in sorted(needed)}
+    response = found.get("response") or (_column(table, "response", columns) if "response" in columns else None)
+    batch = ScoringBatch({name: texts.values for name, texts in found.items()})
+    judged = table
     for each in wired:
         scores = each.indicator.score(batch)
-        outcomes = each.indicator.decide(scores.score, scores.state)
-        table = table.append_column(each.name, labels.take(pa.array(outcomes)))
-    return table
+        outcomes = np.array(each.indicator.decide(scores.score, scores.state))
+        outcomes[_failed(each.indicator.columns, found, response)] = Outcome.FAILED
+        judged = judged.append_column(each.name, labels.take(pa.array(outcomes)))
+    return judged
 
 
 def with_systems(spec: RunSpec, systems: Sequence[Mapping[str, Any] | str]) -> RunSpec:
@@ -132,7 +140,15 @@ def _entry(entry: Mapping[str, Any], position: int) -> IndicatorSpec:
         raise SpecError("\n".join(f"indicators[{position}].{line}" for line in lines)) from None
 
 
-def _column(table: pa.Table, name: str, columns: Mapping[str, str]) -> pa.Array:
+def _check_names(table: pa.Table, names: Sequence[str]) -> None:
+    for position, name in enumerate(names):
+        if name in table.column_names or name in names[:position]:
+            raise SpecError(
+                f"indicators[{position}]: there would be two columns called {name!r}; give the indicator a `name`"
+            )
+
+
+def _column(table: pa.Table, name: str, columns: Mapping[str, str]) -> Texts:
     column = name.removeprefix(RAW) if name.startswith(RAW) else columns.get(name)
     if column is None or column not in table.column_names:
         raise SpecError(
@@ -140,6 +156,12 @@ def _column(table: pa.Table, name: str, columns: Mapping[str, str]) -> pa.Array:
         )
     values = table.column(column).combine_chunks()
     if name.startswith(RAW) or name == "label":
-        return values
+        return Texts(values, pa.array(np.zeros(len(values), dtype=bool)))
     ColumnUse(f"columns.{name}", column, ROLE_NEEDS[name]).check(table.schema, "the table")
-    return (to_answers(values) if name == "reference" else to_texts(values)).values
+    return role_texts(name, values)
+
+
+def _failed(read: frozenset[str], found: Mapping[str, Texts], response: Texts | None) -> npt.NDArray[np.bool_]:
+    """Rows that a run fails before any indicator: no response, or bytes that are no text in what is read."""
+    bad = [found[name].undecodable for name in read] + ([response.values.is_null()] if response else [])
+    return np.asarray(np.logical_or.reduce([each.to_numpy(zero_copy_only=False) for each in bad]), dtype=bool)

@@ -27,6 +27,15 @@ def test_a_data_frame_is_scored():
     assert judged["answer_mismatch"].to_pylist() == ["supported", "hallucinated", "failed"]
 
 
+def test_two_columns_of_one_name_are_refused():
+    judged = halluc_ray.score(ANSWERS, [{"kind": "answer_mismatch"}], columns=COLUMNS)
+    again = {"kind": "answer_mismatch"}
+    for table, indicators in ((judged, [again]), (ANSWERS, [again, again])):
+        with pytest.raises(SpecError, match="there would be two columns called 'answer_mismatch'"):
+            halluc_ray.score(table, indicators, columns=COLUMNS)
+    assert "twice" in halluc_ray.score(judged, [again | {"name": "twice"}], columns=COLUMNS).column_names
+
+
 def test_an_indicator_without_a_kind():
     with pytest.raises(SpecError, match=r"indicators\[1\]\.kind: required, but missing"):
         halluc_ray.score(ANSWERS, [{"kind": "answer_mismatch"}, {"kid": "x"}], columns=COLUMNS)
