@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,7 @@ from halluc_ray.cli.exits import (
     exits,
     resumable,
 )
+from halluc_ray.cli.saving import save_files
 
 if TYPE_CHECKING:
     from halluc_ray.config import RunSpec
@@ -44,6 +46,9 @@ SuiteArgument = Annotated[str, typer.Argument(metavar="SUITE", help="YAML file: 
 def nightly(
     suite: SuiteArgument,
     date: Annotated[str | None, typer.Option(help="Scheduled date, YYYY-MM-DD; default: today in UTC.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write SPEC.gate.json, SPEC.gate.xml (JUnit), SPEC.gate.md.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Run a suite's night: compute what is new, record it, tell.
@@ -57,21 +62,28 @@ def nightly(
     halluc-ray nightly s3://evals/suites/qa.yaml --date 2026-11-24
     """
     with exits():
-        raise typer.Exit(run_suite(suite, date=date, overrides=overrides or ()))
+        raise typer.Exit(run_suite(suite, date=date, save=save, overrides=overrides or ()))
 
 
 def run_suite(
-    location: str, *, date: str | None, overrides: Sequence[str] = (), check: Callable[[RunSpec], None] | None = None
+    location: str,
+    *,
+    date: str | None,
+    save: Path | None = None,
+    overrides: Sequence[str] = (),
+    check: Callable[[RunSpec], None] | None = None,
 ) -> int:
     """Run a night with progress on the terminal, print what became of it, and return the exit code.
 
     Args:
         location: of the suite: a path or s3:// URI.
         date: scheduled date; default: today in UTC.
+        save: folder for the files of the gates.
         overrides: of the suite, `path=value`.
         check: called with each spec before it runs; raises to refuse it.
     """
     from halluc_ray.cli.progress import progress_view
+    from halluc_ray.suites.gating import read_gate
     from halluc_ray.suites.nightly import run_night, suite_store
     from halluc_ray.suites.notify import tell
     from halluc_ray.suites.reading import read_suite
@@ -87,7 +99,12 @@ def run_suite(
 
         night = run_night(suite, date=date, on_progress=show, check=check)
     _print_night(console, night)
-    for trouble in tell(suite_store(suite), night, suite.notify):
+    store = suite_store(suite)
+    if save is not None:
+        for spec in night.specs:
+            found = read_gate(store, spec.night) if spec.night else {}
+            save_files(save, {f"{spec.entry}.{name}": data for name, data in found.items()})
+    for trouble in tell(store, night, suite.notify):
         typer.echo(f"warning: {trouble}", err=True)
     return night_exit_code(night)
 
@@ -137,7 +154,7 @@ def _print_night(console: Console, night: SuiteNight) -> None:
 
 def _took(seconds: Mapping[str, float], money: float | None) -> str:
     held = "".join(f"; {kind} held {s:,.1f} device-seconds" for kind, s in seconds.items())
-    return held + (f"; {money:,.6g} by the suite's prices" if money is not None else "")
+    return held + (f"; {money:,.4g} by the suite's prices" if money is not None else "")
 
 
 def _share(value: float | None) -> str:

@@ -7,6 +7,7 @@ command that died in between is made good by the next. Called by `nightly`.
 from __future__ import annotations
 
 from halluc_ray.config import digest
+from halluc_ray.errors import ObjectMissing
 from halluc_ray.evaluation.reading import read_text
 from halluc_ray.evaluation.runs import RunFolder
 from halluc_ray.storage import ObjectStore, keys
@@ -64,6 +65,17 @@ def keep_gate(store: ObjectStore, night: Night, *, policy: GatePolicy | None, re
     files = gate_files(result)
     for name in missing:
         store.put_new(keys.gate_key(night.suite, night.name, name), files[name])
+
+
+def read_gate(store: ObjectStore, night: Night) -> dict[str, bytes]:
+    """The files of a night's gate, by name; those that are not there are left out."""
+    found = {}
+    for name in GATE_FILES if night.gate else ():
+        try:
+            found[name] = store.read(keys.gate_key(night.suite, night.name, name))
+        except ObjectMissing:
+            continue
+    return found
 
 
 def _digest(policy: GatePolicy) -> str:
