@@ -11,7 +11,7 @@ import hashlib
 import posixpath
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ class RowImages:
     """The images of a shard's rows.
 
     Attributes:
-        rows: of each row its images, or why it has none; None where no column of images was read.
+        rows: of each row its images, or why it has none; None where the system looks at none.
         linked: the corpus points at some of them.
     """
 
@@ -63,8 +63,8 @@ class RowImages:
         return {NOTE: found.hexdigest()}
 
 
-def load_images(rows: ShardRows, file: CorpusFile, *, store: Store) -> RowImages:
-    """Images of each row, in their order.
+def load_images(rows: ShardRows, file: CorpusFile, *, roles: Collection[str], store: Store) -> RowImages:
+    """Images of each row, in their order; none are loaded for a system that does not look at them.
 
     A cell holds bytes, a path or URI, a struct of `bytes` and `path` (bytes first), or a list of any of
     these. A path without scheme starts at the corpus file's folder; what a bucket holds points at no
@@ -73,6 +73,7 @@ def load_images(rows: ShardRows, file: CorpusFile, *, store: Store) -> RowImages
     Args:
         rows: of one shard.
         file: the corpus file that holds them.
+        roles: what the system reads of a row.
         store: how buckets are reached.
 
     Returns:
@@ -83,7 +84,7 @@ def load_images(rows: ShardRows, file: CorpusFile, *, store: Store) -> RowImages
         StoreError: a bucket refuses, or does not answer.
         OSError: a disk does not answer.
     """
-    column = rows.roles.get("image")
+    column = rows.roles.get("image") if "image" in roles else None
     if column is None:
         return RowImages()
     cells = [_cell(column, position) for position in range(len(column))]

@@ -131,7 +131,8 @@ class ShardRunner:
             if system.recorded:
                 table, notes = recorded_units(rows, reasons, names.values if names else None), {}
             else:
-                images = load_images(rows, self._context.files[task.shard.source.file], store=self._context.spec.store)
+                file, store = self._context.files[task.shard.source.file], self._context.spec.store
+                images = load_images(rows, file, roles=system.resolved.roles, store=store)
                 samples, failures = samples_of(rows, reasons, columns=system.resolved.columns, images=images.rows)
                 made = self._generated(system, task, samples, failures)
                 table, notes = made.table, {**made.notes, **images.note(samples)}

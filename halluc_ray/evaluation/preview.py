@@ -169,7 +169,8 @@ class _Preview:
         rows = self._reader.read(shard, columns=self._columns())
         resolved = self._system.resolved
         context = self._plan.context
-        images = load_images(rows, context.files[shard.source.file], store=context.spec.store)
+        file = context.files[shard.source.file]
+        images = load_images(rows, file, roles=resolved.roles, store=context.spec.store)
         reasons = rows.failures(resolved.roles)
         samples, failures = samples_of(rows, reasons, columns=resolved.columns, images=images.rows)
         prompts = {sample.row: view.show(sample) for sample in samples}

@@ -33,14 +33,14 @@ def test_links_into_a_bucket(s3_server, tmp_path):
     ]  # fmt: skip
     rows = SimpleNamespace(roles={"image": pa.array(links)})
     there = CorpusFile(f"{prefix}/c/one.parquet", 1, "1", s3_server.endpoint)
-    assert load_images(rows, there, store=Store()).rows == wanted
+    assert load_images(rows, there, roles={"image"}, store=Store()).rows == wanted
     here = CorpusFile(str(tmp_path / "one.parquet"), 1, "1")
     whole = SimpleNamespace(roles={"image": pa.array([f"{prefix}/two.png", "two.png"])})
     settings = Store(endpoint=s3_server.endpoint)
-    assert load_images(whole, here, store=settings).rows == [(b"two",), "missing_image"]
+    assert load_images(whole, here, roles={"image"}, store=settings).rows == [(b"two",), "missing_image"]
     closed = SimpleNamespace(roles={"image": pa.array([f"s3://no-such-bucket-{secrets.token_hex(4)}/two.png"])})
     with pytest.raises(StoreError):
-        load_images(closed, here, store=settings)
+        load_images(closed, here, roles={"image"}, store=settings)
 
 
 def test_how_an_embedder_pools_comes_with_it(s3_server, tmp_path):

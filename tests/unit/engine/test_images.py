@@ -20,6 +20,7 @@ from halluc_ray.storage import commits, open_store, parquet
 from halluc_ray.storage.files import CorpusFile
 from halluc_ray.wiring.indicators import wire_indicators
 from halluc_ray.wiring.systems import load_generator
+from tests.tiny_models import save_classifier
 from tests.unit.engine.whole import plan_of, report_of, write
 from tests.unit.models.pictured import SIZES, TEXTS, clip, llava, picture
 
@@ -28,7 +29,7 @@ STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 def load(column: pa.Array, folder: Path, *, uri: str | None = None):
     rows = SimpleNamespace(roles={"image": column})
-    return load_images(rows, CorpusFile(uri or str(folder / "c.parquet"), 1, "1"), store=Store())
+    return load_images(rows, CorpusFile(uri or str(folder / "c.parquet"), 1, "1"), roles={"image"}, store=Store())
 
 
 @pytest.fixture
@@ -149,9 +150,9 @@ def writer(tmp_path_factory) -> Path:
 COLUMNS = {"id": "id", "prompt": "caption", "response": "caption", "reference": "truth", "image": "picture"}
 
 
-def run_over(corpus: Path, output: Path, systems: list[dict], **changes):
+def run_over(corpus: Path, output: Path, systems: list[dict], *, where: str | None = None, **changes):
     spec = {
-        "corpus": {"uri": str(corpus), "columns": COLUMNS},
+        "corpus": {"uri": str(corpus), "columns": COLUMNS, "where": where},
         "systems": systems,
         "indicators": [{"kind": "low_similarity", "at": 0.0}, {"kind": "answer_mismatch"}],
         "summaries": [{"name": "similarity", "score": "low_similarity"}],
@@ -218,6 +219,22 @@ def test_samples_of_a_matcher_show_the_text_of_the_corpus(tmp_path, matcher, wri
     of_clip = {row["id"]: row["response"] for row in shown if row["system"] == "clip"}
     assert of_clip == captions
     assert all(row["response"] != captions[row["id"]] for row in shown if row["system"] == "llava")
+
+
+def test_images_concern_only_who_looks_at_them(tmp_path, matcher):
+    """A condition brings the column along; a system that reads words alone neither loads nor misses an image."""
+    corpus = corpus_of(tmp_path, "paths")
+    (tmp_path / "p" / "3.png").unlink()
+    words = save_classifier(tmp_path / "words", texts=TEXTS)
+    systems = [
+        {"kind": "embedder", "name": "words", "checkpoint": str(words), "template": "{prompt}"},
+        {"kind": "dual-encoder", "name": "clip", "checkpoint": str(matcher)},
+    ]
+    plan, run = run_over(corpus, tmp_path / "out", systems, where="picture IS NOT NULL")
+    tables = [[parquet.decode(part) for part in made(plan, run, system)[0]] for system in (0, 1)]
+    failed = [[reason for table in of for reason in table["failure"].drop_null().to_pylist()] for of in tables]
+    assert failed == [[], ["missing_image"]]
+    assert made(plan, run, 0)[1] == [{}] * 3
 
 
 def test_a_linked_image_that_changes_is_seen_in_the_commit(tmp_path, matcher):
