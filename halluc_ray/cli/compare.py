@@ -49,12 +49,14 @@ def compare_command(
     """
     with exits():
         from halluc_ray.evaluation.comparing import compare, read_side
+        from halluc_ray.reports.comparison_page import render_comparison
 
         target_a, name_a = read_side(a)
         target_b, name_b = read_side(b) if b is not None else (None, None)
         found = compare(target_a, target_b, systems=systems or (name_a, name_b), by=by)
         if save is not None:
-            save_files(save, {"comparison.json": found.to_json()})
+            page = render_comparison(found)
+            save_files(save, {"comparison.json": found.to_json(), "comparison.html": page.encode()})
         if as_json:
             typer.echo(found.to_json().decode(), nl=False)
         else:

@@ -1,7 +1,7 @@
-"""Scripts and styles of the page, and the Content-Security-Policy that lets these run and nothing else.
+"""Scripts and styles of the pages, and the Content-Security-Policy that lets these run and nothing else.
 
 Knows the packaged files and how a browser hashes what stands inline; does not know what they do.
-Caller: `render`.
+Callers: `render`, `comparison_page`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from importlib.resources import files
 from markupsafe import Markup
 
 _LIBRARIES = ("d3.min.js", "plot.umd.min.js")
-_SCRIPTS = ("language.js", "theme.js", "payload.js", "choice.js", "answers.js", "samples.js", "charts.js", "page.js")
+_SHARED = ("language.js", "theme.js", "controls.js")
+_REPORT = (*_SHARED, "payload.js", "choice.js", "answers.js", "samples.js", "charts.js", "page.js")
+_COMPARISON = (*_SHARED, "comparison.js")
 # The one style element that Observable Plot 0.6.17 puts into each of its charts.
 _PLOT_STYLE = """:where(.plot-d6a7b5) {
   --plot-background: white;
@@ -47,14 +49,24 @@ class Assets:
 
 @cache
 def page_assets() -> Assets:
-    """The packaged files, with the hashes that the policy names."""
+    """What a report's page needs, with the hashes that its policy names."""
+    return _assets(_LIBRARIES, _REPORT, styles=(_PLOT_STYLE,))
+
+
+@cache
+def comparison_assets() -> Assets:
+    """What a comparison's page needs, likewise; it draws no charts."""
+    return _assets((), _COMPARISON, styles=())
+
+
+def _assets(libraries: tuple[str, ...], names: tuple[str, ...], *, styles: tuple[str, ...]) -> Assets:
     style = _text("templates", "report.css")
-    scripts = [*(_text("vendor", name) for name in _LIBRARIES), *(_text("templates", name) for name in _SCRIPTS)]
+    scripts = [*(_text("vendor", name) for name in libraries), *(_text("templates", name) for name in names)]
     policy = "; ".join(
         (
             "default-src 'none'",
             f"script-src {' '.join(map(_hash, scripts))}",
-            f"style-src {_hash(style)} {_hash(_PLOT_STYLE)}",
+            f"style-src {' '.join(map(_hash, (style, *styles)))}",
             "img-src data:",
             "base-uri 'none'",
             "form-action 'none'",

@@ -93,7 +93,7 @@ def _verdict(rng, share, response, reference):
     return Verdict(outcome, "unlike_reference", (start, start + 5), reference[:60])
 
 
-def open_page(browser, html, *, width=1280, scheme="light", locale="en-GB", script=True, address=""):
+def open_page(browser, html, *, width=1280, scheme="light", locale="en-GB", script=True, address="", ready="#explorer"):
     """The page, with what it asked for and what the browser complained of."""
     options = {"color_scheme": scheme, "locale": locale, "java_script_enabled": script}
     page = browser.new_page(viewport={"width": width, "height": 900}, **options)
@@ -103,5 +103,5 @@ def open_page(browser, html, *, width=1280, scheme="light", locale="en-GB", scri
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.goto(html.as_uri() + address)
     if script:
-        page.wait_for_selector("#explorer:not([hidden])")
+        page.wait_for_selector(f"{ready}:not([hidden])")
     return page

@@ -1,6 +1,6 @@
 "use strict";
 // The page's own words in English or Chinese. Knows the list of words and the elements that carry a key;
-// texts of samples are never touched. Callers: page.js, samples.js, charts.js.
+// texts of samples are never touched. Callers: controls.js, samples.js, charts.js.
 
 const page = JSON.parse(document.getElementById("page-data").textContent);
 

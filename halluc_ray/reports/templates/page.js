@@ -2,27 +2,6 @@
 // Puts the page's parts to work. Without it the page still shows every number, in English.
 
 const start = {
-  controls() {
-    const chosen = { language: memory.read("language") || language.preferred(), theme: memory.read("theme") || "auto" };
-    const set = {
-      language: (value) => {
-        language.set(value);
-        charts.draw();
-      },
-      theme: theme.set,
-    };
-    for (const name of ["language", "theme"]) {
-      const select = document.getElementById(name);
-      select.value = chosen[name];
-      set[name](chosen[name]);
-      select.addEventListener("change", () => {
-        memory.write(name, select.value);
-        set[name](select.value);
-      });
-    }
-    document.getElementById("controls").hidden = false;
-  },
-
   copies() {
     for (const button of document.querySelectorAll("[data-copy]")) {
       button.hidden = false;
@@ -52,6 +31,6 @@ const start = {
 };
 
 charts.start();
-start.controls();
+controls.start(charts.draw);
 start.copies();
 start.samples();

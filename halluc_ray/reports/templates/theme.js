@@ -1,6 +1,6 @@
 "use strict";
 // Light or dark, and where choices are remembered. Knows that a page opened from a file may be refused
-// storage: then a choice holds until the page is closed. Caller: page.js.
+// storage: then a choice holds until the page is closed. Caller: controls.js.
 
 const memory = {
   read(key) {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import halluc_ray.reports
-from halluc_ray.reports.assets import page_assets
+from halluc_ray.reports.assets import comparison_assets, page_assets
 
 FOLDER = Path(halluc_ray.reports.__file__).parent
 VENDORED = json.loads((FOLDER / "vendor" / "vendor.json").read_text())
@@ -27,15 +27,20 @@ def test_a_library_is_the_published_file(entry):
     assert "Permission to use, copy, modify" in (FOLDER / "vendor" / entry["license_file"]).read_text()
 
 
-def test_the_policy_names_what_is_inlined_and_nothing_else():
-    assets = page_assets()
+@pytest.mark.parametrize("assets", [page_assets(), comparison_assets()], ids=["report", "comparison"])
+def test_the_policy_names_what_is_inlined_and_nothing_else(assets):
     hashes = [
         "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'" for text in assets.scripts
     ]
     assert f"script-src {' '.join(hashes)};" in assets.policy
     assert assets.policy.startswith("default-src 'none'")
     assert "unsafe" not in assets.policy
-    assert len(assets.scripts) == len(VENDORED) + len(SCRIPTS)
+
+
+def test_every_script_is_on_a_page():
+    inlined = {*page_assets().scripts, *comparison_assets().scripts}
+    assert {script.read_text(encoding="utf-8") for script in SCRIPTS} <= inlined
+    assert len(inlined) == len(VENDORED) + len(SCRIPTS)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

@@ -35,6 +35,8 @@ def test_every_word_is_used_and_every_used_word_exists():
         "n_questions",
         "bitwise_means",
         "scheduled_means",
+        "got_worse",
+        "got_better",
     }
     outcomes = {"hallucinated", "supported", "abstained", "undecided", "not_applicable", "failed"}
     assert set(page_words()) - spoken - made - outcomes == set()
