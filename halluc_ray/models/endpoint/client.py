@@ -23,6 +23,7 @@ from halluc_ray.config import EndpointSystem
 from halluc_ray.errors import EndpointUnavailable, HallucRayError, QuotaSpent, SpecError
 from halluc_ray.models.endpoint.pace import MAX_ASKED_PAUSE_S, Pace, asked_pause_s, back_off_s
 from halluc_ray.models.endpoint.replies import (
+    CUT,
     Answer,
     Fate,
     MalformedReply,
@@ -36,6 +37,8 @@ from halluc_ray.records import Sample
 
 MAX_REPLY_BYTES = 64 << 20
 _OVERLOADED = (429, 503)
+_SHORTEST_PART = 3
+"""A key's first characters are no secret: they are the same in all keys of a service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +232,13 @@ class Client:
         return SpecError(f"{said}; change {refusal.parameter or 'what the server refuses'} in the spec")
 
     def _clean(self, text: str) -> str:
-        """Without the key, should the server have repeated it."""
-        return text.replace(self._key, "***") if self._key else text
+        """Without the key, should the server have repeated it, and without its beginning where the text was cut."""
+        if not self._key:
+            return text
+        text = text.replace(self._key, "***")
+        for end in range(len(self._key) - 1, _SHORTEST_PART, -1):
+            text = text.replace(f"{self._key[:end]}{CUT}", f"***{CUT}")
+        return text
 
 
 def _proxy_of(url: URL) -> str | None:

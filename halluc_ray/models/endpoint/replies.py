@@ -19,6 +19,8 @@ from typing import Any
 from halluc_ray.models.endpoint.requests import MAX_COMPLETION_TOKENS
 
 _SHOWN_CHARACTERS = 400
+CUT = "…"
+"""Stands where a server's words were cut."""
 _PARAMETERS = frozenset(
     {"model", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "seed", "logprobs", "top_logprobs"}
 )
@@ -217,4 +219,4 @@ def _logprob(given: Mapping[str, Any] | None, api: str) -> float | None:
 
 def _shortened(text: str) -> str:
     flat = " ".join(text.split())
-    return flat if len(flat) <= _SHOWN_CHARACTERS else f"{flat[:_SHOWN_CHARACTERS]}…"
+    return flat if len(flat) <= _SHOWN_CHARACTERS else f"{flat[:_SHOWN_CHARACTERS]}{CUT}"

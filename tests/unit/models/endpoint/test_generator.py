@@ -304,6 +304,16 @@ def test_the_key_is_sent_and_is_in_no_message(server):
     assert "***" in str(caught.value), "the server repeats it"
 
 
+@pytest.mark.parametrize("before", range(376, 402, 5))
+@pytest.mark.parametrize("status", [401, 200])
+def test_no_part_of_the_key_is_left_where_a_message_is_cut(server, before, status):
+    said = f"{'x' * before}{KEY} is wrong, and more of it".encode()
+    server.behave = lambda asked, nth: Reply(status, said)
+    with pytest.raises((SpecError, EndpointUnavailable)) as caught:
+        generate(server, sums(1), key=KEY, retries=0)
+    assert "sk-T" not in str(caught.value)
+
+
 def test_a_key_is_not_carried_to_where_a_redirect_leads(server):
     with OpenAIServer() as other:
         server.behave = lambda asked, nth: Reply(307, b"", {"Location": f"{other.url}/chat/completions"})
