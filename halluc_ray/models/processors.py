@@ -19,6 +19,7 @@ from halluc_ray.errors import ModelError
 
 _LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
 _VIDEO = "video_processor"
+_NAMING = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
 
 
 def load_processor(folder: Path) -> Any:
@@ -39,12 +40,19 @@ def load_processor(folder: Path) -> Any:
 
 
 def _processor_class(folder: Path) -> Any:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    name = PROCESSOR_MAPPING_NAMES.get(config.get("model_type", ""))
-    if name is None:
+    """What the processor's own files name, else what goes with the network."""
+    model_type = _read(folder / "config.json").get("model_type", "")
+    named = (_read(folder / name).get("processor_class") for name in _NAMING)
+    name = next(filter(None, named), PROCESSOR_MAPPING_NAMES.get(model_type))
+    known: Any = getattr(transformers, name, None) if isinstance(name, str) else None
+    if not hasattr(known, "get_attributes"):
         return transformers.AutoProcessor
-    known = getattr(transformers, name)
     return _without_videos(known) if _VIDEO in known.get_attributes() else known
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _without_videos(known: Any) -> Any:

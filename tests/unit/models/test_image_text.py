@@ -1,6 +1,7 @@
 """Vision-language models of ten families against a plain loop over transformers: one row at a time, float64."""
 
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from halluc_ray.models.processors import load_processor
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.records import Sample, Turn
 from tests.unit.models.conftest import NUMERICS
-from tests.unit.models.pictured import SIZES, TEXTS, WRITERS, picture
+from tests.unit.models.pictured import CHAT, SIZES, TEXTS, WRITERS, picture
 
 NEW = 6
 FLOAT64 = NUMERICS | {"dtype": "float64"}
@@ -265,3 +266,23 @@ def test_checkpoints_and_systems_that_do_not_fit(writers, tmp_path):
     doubled = "<s>{prompt}"
     with pytest.raises(SpecError, match="begins with <s> twice"):
         loaded(writers["llava"], template=doubled + "<image>")
+
+
+def test_the_processor_is_the_one_that_its_files_name(writers, tmp_path):
+    """Pixtral's network is LLaVA's, its processor is not; older checkpoints keep settings in files of their own."""
+    folder = tmp_path / "older"
+    shutil.copytree(writers["llava"], folder)
+    saved = json.loads((folder / "processor_config.json").read_text())
+    images = saved.pop("image_processor") | {"image_processor_type": "CLIPImageProcessor"}
+    (folder / "preprocessor_config.json").write_text(json.dumps(images))
+    (folder / "processor_config.json").write_text(json.dumps(saved))
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": CHAT.replace("IMAGE", "<image>\n")}))
+    (folder / "chat_template.jinja").unlink()
+    rows = samples(several=True)
+    older, newer = (loaded(place, chat=True) for place in (folder, writers["llava"]))
+    assert texts_of(older, rows, token_budget=4096) == texts_of(newer, rows, token_budget=4096)
+    (folder / "processor_config.json").write_text(json.dumps(saved | {"processor_class": "LlavaNextProcessor"}))
+    assert type(load_processor(folder)).__name__ == "LlavaNextProcessor"
+    (folder / "preprocessor_config.json").write_text("{")
+    with pytest.raises(ModelError, match="no usable processor"):
+        load_processor(folder)
