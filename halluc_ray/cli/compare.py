@@ -81,7 +81,8 @@ def print_comparison(console: Console, found: Comparison, *, flips: int) -> None
     for direction, heading in (("worse", "Got worse"), ("better", "Got better")):
         for flip in _first_of_each(found, direction, flips):
             console.print()
-            console.print(_flip_grid(heading, flip))
+            console.print(Text(f"{heading}: {flip.indicator}, {flip.id}", style="bold"))
+            console.print(_flip_grid(flip))
 
 
 def _table(title: str, found: Comparison, rows: Iterable[Difference]) -> Table:
@@ -134,11 +135,9 @@ def _first_of_each(found: Comparison, direction: str, number: int) -> Iterable[F
             yield flip
 
 
-def _flip_grid(heading: str, flip: Flip) -> Table:
-    table = Table(
-        title=Text(f"{heading}: {flip.indicator}, {flip.id}"), title_justify="left", box=None, show_header=False
-    )
-    table.add_column(style="bold", no_wrap=True)
+def _flip_grid(flip: Flip) -> Table:
+    table = Table(box=None, show_header=False)
+    table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     entries = [("prompt", flip.prompt), ("reference", flip.reference)]
     entries += [(f"A {flip.system_a}", flip.a.response), (f"B {flip.system_b}", flip.b.response)]

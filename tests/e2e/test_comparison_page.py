@@ -22,7 +22,7 @@ def compared(tmp_path_factory):
         "truth": [f"{k}" for k in range(ROWS)],
         "lang": [("en", "zh", None, INJECTION)[k % 4] for k in range(ROWS)],
         "old": [f"{k + (k % 9 == 0)} {INJECTION * (k % 2)}" for k in range(ROWS)],
-        "new": [f"{k + (k % 7 == 0 or k % 4 == 1 and k % 3 == 0)} {INJECTION * (k % 2)}" for k in range(ROWS)],
+        "new": [f"{k + (k % 7 == 0 or (k % 4 == 1 and k % 3 == 0))} {INJECTION * (k % 2)}" for k in range(ROWS)],
     }
     write(folder / "corpus" / "x.parquet", table, group_rows=ROWS)
     runs = [

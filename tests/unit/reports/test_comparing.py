@@ -8,9 +8,12 @@ from collections import Counter
 import pandas as pd
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
-from halluc_ray.errors import InputError, SpecError
+from halluc_ray.cli.app import app
+from halluc_ray.errors import InputError, RunIncomplete, SpecError
 from halluc_ray.evaluation.comparing import compare, read_side
+from halluc_ray.reports.comparison_page import render_comparison
 from halluc_ray.statistics.paired import holm, mcnemar
 from tests.unit.engine.whole import COLUMNS, answers, begin, write
 from tests.unit.engine.whole import spec_of as small_shards
@@ -237,3 +240,51 @@ def test_models_of_the_leaderboard_against_pandas(corpora, tmp_path):
         assert entry.pairs == len(part)
         assert (entry.worse, entry.better) == ((~bad_a & bad_b).sum(), (bad_a & ~bad_b).sum())
         assert entry.difference == pytest.approx(bad_b.mean() - bad_a.mean(), abs=1e-12)
+
+
+def test_a_run_that_is_not_complete_is_not_compared(runs, tmp_path, table):
+    write(tmp_path / "corpus" / "x.parquet", table)
+    started = begin(spec_of(tmp_path / "corpus", tmp_path / "out"), at_most=1)
+    with pytest.raises(RunIncomplete, match="are not committed"):
+        compare(started.uri, runs[0].uri)
+
+
+def test_an_empty_corpus_and_a_system_without_a_defined_row(tmp_path, table):
+    write(tmp_path / "none" / "x.parquet", pa.table(table).slice(0, 0))
+    empty = begin(spec_of(tmp_path / "none", tmp_path / "out"))
+    with pytest.raises(SpecError, match="nothing to compare"):
+        compare(empty.uri, empty.uri, by="id")
+    silent = {**table, "answer": ["I don't know."] * ROWS}
+    write(tmp_path / "silent" / "x.parquet", silent)
+    run = begin(spec_of(tmp_path / "silent", tmp_path / "out", slices=["topic"]))
+    found = compare(run.uri, run.uri)
+    assert {entry.pairs for entry in found.differences} == {0}
+    assert {(entry.difference, entry.p_holm) for entry in found.differences} == {(None, None)}
+    assert "No answer flipped." in render_comparison(found)
+    assert json.loads(found.to_json())["family"] == 0
+
+
+def test_indicators_that_differ_are_told(runs, tmp_path, table):
+    write(tmp_path / "corpus" / "x.parquet", table)
+    kinds = [{"kind": "answer_mismatch", "mode": "contains"}, {"kind": "answer_mismatch", "name": "second"}]
+    more = begin(spec_of(tmp_path / "corpus", tmp_path / "out", indicators=kinds))
+    plain = begin(spec_of(tmp_path / "corpus", tmp_path / "out"))
+    notes = "; ".join(compare(plain.uri, more.uri).notes)
+    assert "answer_mismatch has other options in B" in notes
+    assert "second is in B alone" in notes
+    other = begin(spec_of(tmp_path / "corpus", tmp_path / "out", indicators=[{"kind": "answer_mismatch", "name": "z"}]))
+    with pytest.raises(SpecError, match="no indicator in common: answer_mismatch and z"):
+        compare(plain.uri, other.uri)
+
+
+def test_the_command(runs, tmp_path):
+    done = CliRunner().invoke(app, ["compare", *(run.uri for run in runs), "--save", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "Holm's adjustment is over 4 comparisons" in done.output
+    assert "Got worse: answer_mismatch, q" in done.output
+    saved = (tmp_path / "out" / "comparison.json").read_bytes()
+    printed = CliRunner().invoke(app, ["compare", *(f"{run.uri}" for run in runs), "--json"])
+    assert printed.output.encode() == saved
+    refused = CliRunner().invoke(app, ["compare", runs[0].uri, runs[1].uri, "--by", "nowhere"])
+    assert refused.exit_code == 2
+    assert "has no column 'nowhere'; it has id, question" in refused.output
