@@ -85,27 +85,32 @@ def test_similarities_by_hand(bert, mode):
             assert max(abs(a - b) for a, b in zip(found, wanted, strict=True)) < error, (dtype, budget)
 
 
-def test_real_weights_by_hand(minilm):
-    found = rows_of(loaded(minilm, dtype="float32"))["similarity"].to_pylist()
+@pytest.fixture(scope="session")
+def real(minilm):
+    """What the real weights make of PAIRS."""
+    return rows_of(loaded(minilm, dtype="float32"))
+
+
+def test_real_weights_by_hand(minilm, real):
+    found = real["similarity"].to_pylist()
     assert max(abs(a - b) for a, b in zip(found, by_hand(minilm, "mean"), strict=True)) < 1e-4
 
 
-def test_similarities_of_sentence_transformers_itself(minilm):
+def test_similarities_of_sentence_transformers_itself(minilm, real):
     sentence_transformers = pytest.importorskip("sentence_transformers")
     peer = sentence_transformers.SentenceTransformer(str(minilm), device="cpu", local_files_only=True)
     one, other = (peer.encode(list(texts), convert_to_tensor=True) for texts in zip(*PAIRS, strict=True))
     wanted = sentence_transformers.util.pairwise_cos_sim(one, other).tolist()
-    found = rows_of(loaded(minilm, dtype="float32"))["similarity"].to_pylist()
+    found = real["similarity"].to_pylist()
     assert max(abs(a - b) for a, b in zip(found, wanted, strict=True)) < 1e-4
 
 
-def test_what_means_the_same_is_nearer(minilm):
-    table = rows_of(loaded(minilm, dtype="float32"))
-    same, unlike, _, paraphrase, *_ = table["similarity"].to_pylist()
+def test_what_means_the_same_is_nearer(real):
+    same, unlike, _, paraphrase, *_ = real["similarity"].to_pylist()
     assert unlike < 0.2 < 0.5 < min(same, paraphrase)
-    assert table["truncated"].to_pylist() == [False] * 5 + [True]
-    assert table["text"].null_count == len(table)
-    assert table["num_prompt_tokens"].to_pylist()[5] == 256 + 4
+    assert real["truncated"].to_pylist() == [False] * 5 + [True]
+    assert real["text"].null_count == len(real)
+    assert real["num_prompt_tokens"].to_pylist()[5] == 256 + 4
 
 
 def test_pooling_is_what_the_checkpoint_says(minilm, bert, tmp_path):
