@@ -84,9 +84,10 @@ def run_suite(
     """
     from halluc_ray.cli.progress import progress_view
     from halluc_ray.suites.gating import read_gate
-    from halluc_ray.suites.nightly import run_night, suite_store
+    from halluc_ray.suites.nightly import run_night
     from halluc_ray.suites.notify import tell
     from halluc_ray.suites.reading import read_suite
+    from halluc_ray.suites.tonight import suite_store
 
     suite = read_suite(location, overrides=overrides)
     date = date or str(datetime.datetime.now(datetime.UTC).date())
@@ -183,10 +184,10 @@ def release(
     halluc-ray release examples/nightly.yaml v1.2 --date 2026-11-24
     """
     with exits():
-        from halluc_ray.suites.nightly import suite_store
         from halluc_ray.suites.nights import check_date
         from halluc_ray.suites.reading import read_suite
         from halluc_ray.suites.releases import name_release
+        from halluc_ray.suites.tonight import suite_store
 
         read = read_suite(suite, overrides=overrides or ())
         runs = name_release(suite_store(read), suite=read.name, release=name, date=check_date(date))

@@ -15,7 +15,7 @@ from halluc_ray.engine.progress import Progress
 from halluc_ray.errors import HallucRayError
 from halluc_ray.evaluation import Evaluation, evaluate
 from halluc_ray.evaluation.runs import RunFolder
-from halluc_ray.storage import ObjectStore, open_store
+from halluc_ray.storage import ObjectStore
 from halluc_ray.suites.baselines import find_baseline
 from halluc_ray.suites.costs import Cost, Meter, cost_of
 from halluc_ray.suites.gating import gate_night, keep_gate, policy_of
@@ -31,7 +31,7 @@ from halluc_ray.suites.nights import (
     write_night,
 )
 from halluc_ray.suites.suite import Suite, SuiteEntry
-from halluc_ray.suites.tonight import Tonight, spec_of_tonight
+from halluc_ray.suites.tonight import Tonight, spec_of_tonight, suite_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,6 @@ class SuiteNight:
     date: str
     specs: tuple[SpecNight, ...]
     missed: tuple[str, ...]
-
-
-def suite_store(suite: Suite) -> ObjectStore:
-    """Where a suite's runs and history lie."""
-    return open_store(suite.output, endpoint=suite.store.endpoint, region=suite.store.region)
 
 
 def run_night(

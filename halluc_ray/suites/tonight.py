@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from halluc_ray.config import RunSpec, System
 from halluc_ray.errors import SpecError
 from halluc_ray.evaluation.reading import read_spec
+from halluc_ray.storage import ObjectStore, open_store
 from halluc_ray.suites.checkpoints import find_checkpoint, is_pattern
 from halluc_ray.suites.suite import Suite, SuiteEntry
 
@@ -30,6 +31,11 @@ class Tonight:
     checkpoints: Mapping[str, str]
 
 
+def suite_store(suite: Suite) -> ObjectStore:
+    """Where a suite's runs and history lie."""
+    return open_store(suite.output, endpoint=suite.store.endpoint, region=suite.store.region)
+
+
 def spec_of_tonight(suite: Suite, entry: SuiteEntry, *, date: str) -> Tonight:
     """The spec that an entry stands for on a date.
 
@@ -37,6 +43,7 @@ def spec_of_tonight(suite: Suite, entry: SuiteEntry, *, date: str) -> Tonight:
         SpecError: the entry's file, or what the suite adds to it, is no valid spec.
         InputError: no checkpoint matches a pattern.
     """
+    store = suite_store(suite)
     spec = read_spec(entry.spec, overrides=[text.replace("{date}", date) for text in entry.set])
     systems, checkpoints = [], {}
     for system in suite.systems or spec.systems:
@@ -49,7 +56,7 @@ def spec_of_tonight(suite: Suite, entry: SuiteEntry, *, date: str) -> Tonight:
     content = spec.model_dump(mode="json", exclude_unset=True) | {
         "systems": [system.model_dump(mode="json", exclude_unset=True) for system in systems],
         "slices": [*spec.slices, *more],
-        "output": suite.output,
+        "output": store.uri,  # absolute: actors of a cluster have another current directory
         "store": suite.store.model_dump(mode="json"),
     }
     try:

@@ -1,11 +1,14 @@
 """Nights on a real Ray: the second with a worse model, the same again, stopped, cancelled, killed."""
 
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,11 +27,20 @@ from halluc_ray.suites.nightly import run_night
 from halluc_ray.suites.nights import read_nights
 from halluc_ray.suites.notify import tell
 from halluc_ray.suites.suite import Suite, load_suite
-from halluc_ray.suites.tonight import spec_of_tonight
+from tests.ray_head import RayHead
 from tests.unit.suites.hooks import hook
 
 FIRST, SECOND = "2026-11-23", "2026-11-24"
 ROWS = 400
+SUITE = """\
+name: qa
+specs: [{spec: qa.yaml, set: ["corpus.uri=answers/{date}"]}]
+slices: [topic]
+schedule: daily
+baseline: latest
+devices: {cpu: {price_per_hour: 3600}}
+gate: {rules: [{max_increase: 0.05}, {max_increase: 0.1, slice: [topic]}]}
+"""
 
 
 def a_corpus(path: Path, *, worse: bool) -> None:
@@ -61,16 +73,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def a_suite(*changes: str) -> Suite:
-    text = """\
-name: qa
-specs: [{spec: qa.yaml, set: ["corpus.uri=answers/{date}"]}]
-slices: [topic]
-schedule: daily
-baseline: latest
-devices: {cpu: {price_per_hour: 3600}}
-gate: {rules: [{max_increase: 0.05}, {max_increase: 0.1, slice: [topic]}]}
-"""
-    return load_suite(text, source="suite.yaml", overrides=[f"output={Path('out').absolute()}", *changes])
+    return load_suite(SUITE, source="suite.yaml", overrides=[f"output={Path('out').absolute()}", *changes])
 
 
 def history(output: str = "out") -> dict[str, bytes]:
@@ -160,41 +163,68 @@ class _Died(BaseException):
     """The process ends here."""
 
 
-def test_a_night_that_dies_at_any_write_leaves_the_same_history(
+def test_a_night_that_dies_at_any_write_of_its_history_leaves_the_same(
     here: Path, ray_here: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every write of the driver in turn is its last; the next command starts over from what it left."""
-    undisturbed = a_suite(f"output={here}/undisturbed")
-    for date in (FIRST, SECOND):
-        run_night(undisturbed, date=date)
+    """Each write under `suites/` in turn never happens; the next command starts over from what there is."""
     suite = a_suite()
-    run_night(suite, date=FIRST)
-    evaluate(spec_of_tonight(suite, suite.specs[0], date=SECOND).spec)
-    for info in list(open_store("out").list("runs/")):
-        if info.key.split("/")[1] not in {night.run_id for night in read_nights(open_store("out"), "qa")}:
-            open_store("out").delete(info.key)
-    left = 0
+    for date in (FIRST, SECOND):
+        run_night(suite, date=date)
+    undisturbed = history()
+    for key in undisturbed:
+        if SECOND in key:
+            open_store("out").delete(key)
+    write, left = LocalStore.put_new, 0
 
-    def dying(kind: str) -> Callable[..., Any]:
-        write = getattr(LocalStore, kind)
-
-        def last(store: LocalStore, key: str, data: bytes) -> Any:
-            nonlocal left
+    def dying(store: LocalStore, key: str, data: bytes) -> bool:
+        nonlocal left
+        if key.startswith("suites/"):
             left -= 1
             if left == 0:
                 raise _Died
-            return write(store, key, data)
+        return write(store, key, data)
 
-        return last
-
-    monkeypatch.setattr(LocalStore, "put", dying("put"))
-    monkeypatch.setattr(LocalStore, "put_new", dying("put_new"))
-    for deaths in range(100):
-        left = deaths + 1
-        try:
+    monkeypatch.setattr(LocalStore, "put_new", dying)
+    for last in (1, 2, 2, 2):  # before the record, after it and before each file of the gate but the first
+        left = last
+        with pytest.raises(_Died):
             run_night(suite, date=SECOND)
-        except _Died:
-            continue
-        break
-    assert 8 < deaths < 100
-    assert history("undisturbed") == history("out")
+    left = 0
+    run_night(suite, date=SECOND)
+    assert history() == undisturbed
+
+
+def test_two_at_once_and_one_killed_leave_the_same_history(here: Path, ray_head: RayHead) -> None:
+    """Processes: two run the same night at once; a third, elsewhere, is killed outright and started again."""
+    (here / "suite.yaml").write_text(SUITE)
+    nights = [a_process(here, ray_head) for _ in range(2)]
+    said = [night.communicate(timeout=100)[0] for night in nights]
+    assert [night.returncode for night in nights] == [5, 5], said
+    stored = [info.key.split("/") for info in open_store("out").list("stages/")]
+    assert len([key for key in stored if key[2] == "commits"]) == 3 * ROWS // 40
+    counted = {key[3].split(".")[0] for key in stored if key[2] == "parts" and key[1].startswith("count")}
+    assert len(counted) == ROWS // 40
+    moment = random.uniform(2.0, 6.0)
+    killed = a_process(here, ray_head, "output=again")
+    try:
+        killed.wait(moment)
+    except subprocess.TimeoutExpired:
+        os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate(timeout=30)
+    last = a_process(here, ray_head, "output=again")
+    last_said, _ = last.communicate(timeout=100)
+    assert last.returncode == 5, (moment, last_said)
+    assert history("out") == history("again"), moment
+
+
+def a_process(here: Path, head: RayHead, *overrides: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "halluc_ray.cli.app", "nightly", "suite.yaml", "--date", FIRST]
+    return subprocess.Popen(
+        [*command, *(word for text in overrides for word in ("--set", text))],
+        cwd=here,
+        env=os.environ | head.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
