@@ -5,12 +5,14 @@ Knows tables; not how anything is imported. Called by `importing`.
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import yaml
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -77,10 +79,9 @@ def print_result(console: Console, result: ImportResult) -> None:
         f"{result.records:,} records = {result.imported:,} imported{became} + {rejected:,} rejected; "
         f"{result.files:,} Parquet {'file' if result.files == 1 else 'files'}"
     )
-    roles = ", ".join(f"{role}: {role}" for role in _ROLES if role in result.columns)
-    console.print(
-        Text(f"Corpus  {result.uri}\nSpec    corpus: {{uri: {result.uri}, columns: {{{roles}}}}}"), soft_wrap=True
-    )
+    corpus = {"uri": result.uri, "columns": {role: role for role in _ROLES if role in result.columns}}
+    flow = yaml.safe_dump(corpus, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
+    console.print(Text(f"Corpus  {result.uri}\nSpec    corpus: {flow.strip()}"), soft_wrap=True)
 
 
 def _shown(text: str, style: str = "") -> Text:

@@ -57,12 +57,14 @@ def test_an_import_says_what_it_did_and_what_to_do_next(tmp_path: Path) -> None:
 
 def test_an_imported_corpus_is_a_corpus(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("n;q;a;r\n1;2+2?;4;4\n2;3+3?;6;five\n")
-    assert run("a.csv", "out", "--map", "id=n,prompt=q,reference=a,response=r", cwd=tmp_path).returncode == 0
-    assert pq.read_table(tmp_path / "out").num_rows == 2
+    out = "out, {1}: #2"
+    done = run("a.csv", out, "--map", "id=n,prompt=q,reference=a,response=r", cwd=tmp_path)
+    assert done.returncode == 0
+    assert pq.read_table(tmp_path / out).num_rows == 2
     spec = tmp_path / "spec.yaml"
+    printed = next(line for line in done.stdout.splitlines() if line.startswith("Spec"))
     spec.write_text(
-        f"corpus:\n  uri: {tmp_path / 'out'}\n"
-        "  columns: {id: id, prompt: prompt, reference: reference, response: response}\n"
+        f"{printed.removeprefix('Spec').strip()}\n"
         "systems: [{kind: recorded, name: mine}]\nindicators: [{kind: answer_mismatch}]\n"
         f"output: {tmp_path / 'runs'}\n"
     )

@@ -195,13 +195,17 @@ def _check_arity(name: str, arguments: Sequence[Expression], text: str) -> None:
     if name == "first":
         return
     if name == "join":
-        if len(arguments) > 2 or (len(arguments) == 2 and arguments[1].paths):
+        if len(arguments) > 2 or (len(arguments) == 2 and not _is_quoted(arguments[1])):
             raise SpecError(
                 f"--map: {text!r}: join takes a path and a separator in quotes, such as join(passages[], ' ')"
             )
         return
     if len(arguments) != 1:
         raise SpecError(f"--map: {text!r}: {name} takes one path, not {len(arguments)}")
+
+
+def _is_quoted(argument: Expression) -> bool:
+    return not argument.paths and isinstance(argument.evaluate({}), str)
 
 
 def _first(arguments: Sequence[Expression], record: Mapping[str, Any]) -> Any:

@@ -185,8 +185,17 @@ def _in_one_format(source: str, named: Iterable[tuple[str, CorpusFile]], format:
     kinds = Counter(file.format for file in files)
     if len(kinds) > 1:
         told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        raise InputError(f"{source} holds files of several formats ({told}); name one kind, such as {source}/*.jsonl")
+        raise InputError(
+            f"{source} holds files of several formats ({told}); name one kind, such as {_one_kind(source, files)}"
+        )
     return tuple(files)
+
+
+def _one_kind(source: str, files: list[SourceFile]) -> str:
+    """A pattern for the files that are like the first."""
+    suffixes = PurePosixPath(files[0].name).suffixes[-2 if files[0].compression else -1 :]
+    folder = source.rpartition("/")[0] if _MAGIC.search(source) else source.rstrip("/")
+    return f"{folder}/*{''.join(suffixes)}"
 
 
 def _folder_of_all(files: list[Path]) -> Path:

@@ -124,6 +124,7 @@ def test_what_can_not_be_exploded(text: str, reason: str) -> None:
         ("id=eval(a)", "no function 'eval'; there are join, first"),
         ("id=join(a", r"'\)' is missing"),
         ("id=join(a, b)", "separator in quotes"),
+        ("id=join(a, 5)", "separator in quotes"),
         ("id=int(a, b)", "takes one path, not 2"),
         ("id=join(explode(a))", "outermost"),
         ("id=a)", "left over"),
