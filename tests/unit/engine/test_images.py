@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from halluc_ray.config import RunSpec, Store
@@ -151,8 +152,9 @@ COLUMNS = {"id": "id", "prompt": "caption", "response": "caption", "reference": 
 
 
 def run_over(corpus: Path, output: Path, systems: list[dict], *, where: str | None = None, **changes):
+    columns = changes.pop("columns", COLUMNS)
     spec = {
-        "corpus": {"uri": str(corpus), "columns": COLUMNS, "where": where},
+        "corpus": {"uri": str(corpus), "columns": columns, "where": where},
         "systems": systems,
         "indicators": [{"kind": "low_similarity", "at": 0.0}, {"kind": "answer_mismatch"}],
         "summaries": [{"name": "similarity", "score": "low_similarity"}],
@@ -219,6 +221,27 @@ def test_samples_of_a_matcher_show_the_text_of_the_corpus(tmp_path, matcher, wri
     of_clip = {row["id"]: row["response"] for row in shown if row["system"] == "clip"}
     assert of_clip == captions
     assert all(row["response"] != captions[row["id"]] for row in shown if row["system"] == "llava")
+
+
+def test_real_questions_about_pictures(corpora, tmp_path, writer):
+    """POPE's own rows and file names; the photographs are not at hand, so noise stands in for all but one."""
+    rows = pq.read_table(corpora / "pope_questions" / "part-000.parquet").slice(0, 24)
+    names = sorted(set(rows["image"].to_pylist()))
+    for k, name in enumerate(names[1:]):
+        (tmp_path / name).write_bytes(picture(k, (64, 48), form="JPEG"))
+    columns = {"id": "id", "prompt": "question", "reference": "reference", "image": "image"}
+    system = {
+        "kind": "image-text-to-text", "name": "llava", "checkpoint": str(writer), "chat": True,
+        "template": "{prompt} Answer yes or no.", "decoding": {"max_new_tokens": 2},
+    }  # fmt: skip
+    corpus = write(tmp_path / "pope.parquet", rows, group_rows=24)
+    plan, run = run_over(corpus, tmp_path / "out", [system], columns=columns, engine={"shard_rows": 24})
+    [part], _ = made(plan, run)
+    missing = [name == names[0] for name in rows["image"].to_pylist()]
+    assert 0 < sum(missing) < 24
+    assert parquet.decode(part)["failure"].to_pylist() == ["missing_image" if gone else None for gone in missing]
+    [rate] = [rate for rate in report_of(run)["rates"] if rate["indicator"] == "answer_mismatch"]
+    assert (rate["rows"], rate["failed"]) == (24, sum(missing))
 
 
 def test_images_concern_only_who_looks_at_them(tmp_path, matcher):
