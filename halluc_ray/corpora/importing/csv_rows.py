@@ -123,8 +123,12 @@ def _quote_fault(error: csv.Error, first: int, last: int, uri: str) -> str:
             f"{uri}: a quote opened in the record at line {first} is not closed until line {last}, so the records "
             "after it can't be told apart; close it, or double it if it is part of the text"
         ) from error
-    lines = f"line {first}" if first == last else f"lines {first} to {last}"
-    return f"{lines}: {words}; inside quotes a quote is written twice"
+    if first == last:
+        return f"line {first}: {words}; inside quotes a quote is written twice"
+    return (
+        f"lines {first} to {last}: {words}; inside quotes a quote is written twice. If the quote at line {first} is not "
+        f"meant to go on, the {last - first} lines after it are records of their own, which are left out with it"
+    )
 
 
 class _Lines:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ def manifest_text(
                 "kind": KIND,
                 "version": VERSION,
                 "source": source,
+                "read_as": {name: value for name, value in asdict(options.reading).items() if value is not None},
                 "map": options.described,
                 "id": "row" if options.id_from_row else "mapped",
                 "keep": options.keep if isinstance(options.keep, str) else sorted(options.keep),

@@ -172,6 +172,7 @@ def test_the_manifest_accounts_for_everything_and_an_import_is_reproducible(tmp_
     entry = {"name": "a.jsonl", "bytes": source.stat().st_size, "format": "jsonl", "digest": f"sha256:{digest}"}
     assert manifest["source"]["files"] == [entry]
     assert (manifest["records"], manifest["imported"], manifest["rejected"], manifest["rows"]) == (3, 2, 1, 2)
+    assert manifest["read_as"] == {"encoding": "utf-8", "nan_as_null": False}
     [part] = manifest["files"]
     assert part["digest"] == f"sha256:{hashlib.sha256(files[part['name']]).hexdigest()}"
     assert str(tmp_path) not in files["_manifest.json"].decode()

@@ -192,6 +192,7 @@ def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
         (b"2,caf\xe9", "not UTF-8", "'text'"),
         ("2,a\0b", "NUL byte", "'text'"),
         ('2,"a"b"', "broken quotes", "line 3"),
+        ('2,"open\n4,d\n5,"e, f"', "broken quotes", "the 2 lines after it are records of their own"),
     ],
 )
 def test_a_broken_record_costs_only_itself(tmp_path: Path, record: str | bytes, reason: str, detail: str) -> None:
