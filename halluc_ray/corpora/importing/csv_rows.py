@@ -126,8 +126,8 @@ def _quote_fault(error: csv.Error, first: int, last: int, uri: str) -> str:
     if first == last:
         return f"line {first}: {words}; inside quotes a quote is written twice"
     return (
-        f"lines {first} to {last}: {words}; inside quotes a quote is written twice. If the quote at line {first} is not "
-        f"meant to go on, the {last - first} lines after it are records of their own, which are left out with it"
+        f"lines {first} to {last}: {words}; inside quotes a quote is written twice. If the quote at line {first} is "
+        f"not meant to go on, the {last - first} lines after it are records of their own, which are left out with it"
     )
 
 
