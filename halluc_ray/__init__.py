@@ -1,7 +1,8 @@
 """How often a fine-tuned language model states what is not so.
 
-`evaluate(spec)` runs an evaluation on Ray and returns its report; `score(table, indicators)` judges
-recorded answers in memory, without Ray. Nothing heavy is imported before it is used.
+`evaluate(spec)` runs an evaluation on Ray and returns its report; `compare(a, b)` says what changed between
+two of them; `score(table, indicators)` judges recorded answers in memory, without Ray. Nothing heavy is
+imported before it is used.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from halluc_ray.evaluation.notebook import evaluate, score
+    from halluc_ray.evaluation.notebook import compare, evaluate, score
 
-__all__ = ["evaluate", "score"]
+__all__ = ["compare", "evaluate", "score"]
 
 
 def __getattr__(name: str) -> object:

@@ -6,7 +6,9 @@ Callers: the command line, the gate, the Python face.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from halluc_ray.config import RunSpec
 from halluc_ray.errors import SpecError
@@ -20,6 +22,7 @@ from halluc_ray.reports.reduce import reduce
 from halluc_ray.reports.sides import Side, sides_of
 
 Target = str | RunSpec | RunFolder
+_RUN = re.compile("/runs/[^/#]+/?$")
 
 
 def compare(
@@ -80,7 +83,9 @@ def read_side(text: str) -> tuple[Target, str | None]:
         SpecError: a spec that can't be read.
     """
     location, sign, system = text.rpartition("#")
-    return (read_target(location), system) if sign and location and system else (read_target(text), None)
+    if sign and system and (_RUN.search(location) or Path(location).suffix in (".yaml", ".yml")):
+        return read_target(location), system
+    return read_target(text), None
 
 
 def systems_of(target: Target) -> list[Side]:

@@ -1,6 +1,7 @@
 """The Python face: evaluate a spec, or judge recorded answers that are in memory.
 
-For notebooks and tests of one's own; `halluc_ray.evaluate` and `halluc_ray.score` are these.
+For notebooks and tests of one's own; `halluc_ray.evaluate`, `halluc_ray.compare` and
+`halluc_ray.score` are these.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from halluc_ray.engine.roles import ROLE_NEEDS, ColumnUse, Texts
 from halluc_ray.engine.rows import role_texts
 from halluc_ray.engine.units import RAW
 from halluc_ray.errors import SpecError
+from halluc_ray.evaluation.comparing import Target, read_side
+from halluc_ray.evaluation.comparing import compare as compare_targets
 from halluc_ray.evaluation.reading import read_spec
 from halluc_ray.evaluation.running import OnProgress
 from halluc_ray.evaluation.running import evaluate as run
 from halluc_ray.evaluation.shown import Report
 from halluc_ray.indicators.protocol import ScoringBatch
 from halluc_ray.records import OUTCOMES, Outcome
+from halluc_ray.reports.comparison import Comparison
 from halluc_ray.wiring.indicators import wire_indicators
 
 _RAY_ADDRESS = "RAY_ADDRESS"
@@ -61,6 +65,29 @@ def evaluate(
     with _address(address):
         done = run(spec, on_progress=on_progress)
     return Report(done.result, done.run_uri)
+
+
+def compare(
+    a: Report | RunSpec | str | Path,
+    b: Report | RunSpec | str | Path | None = None,
+    *,
+    systems: tuple[str, str] | None = None,
+    by: str = "row",
+) -> Comparison:
+    """Compare two systems on the same samples.
+
+    Args:
+        a: a report, a run's URI, or a spec or its path.
+        b: another; None compares two systems of `a`.
+        systems: names in A and in B; by default each run's only system, or all of equal names.
+        by: `row` where both read the same rows, else `id` or a corpus column.
+
+    Raises:
+        SpecError: they can't be paired; says why and what to do.
+    """
+    target_a, name_a = _side(a)
+    target_b, name_b = (None, None) if b is None else _side(b)
+    return compare_targets(target_a, target_b, systems=systems or (name_a, name_b), by=by)
 
 
 def score(
@@ -114,6 +141,12 @@ def with_systems(spec: RunSpec, systems: Sequence[Mapping[str, Any] | str]) -> R
         raise SpecError(f"systems: the spec has no system called {unknown[0]!r}; it has {', '.join(named) or 'none'}")
     chosen = [named[entry] if isinstance(entry, str) else dict(entry) for entry in systems]
     return spec_from(written | {"systems": chosen})
+
+
+def _side(named: Report | RunSpec | str | Path) -> tuple[Target, str | None]:
+    if isinstance(named, Report):
+        return named.uri, None
+    return (named, None) if isinstance(named, RunSpec) else read_side(str(named))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+import halluc_ray
 from halluc_ray.cli.app import app
 from halluc_ray.errors import InputError, RunIncomplete, SpecError
 from halluc_ray.evaluation.comparing import compare, read_side
@@ -119,6 +120,11 @@ def test_flips_hold_both_answers(runs, table):
         assert wrong.against == table["truth"][row]
 
 
+def test_the_python_face(runs):
+    whole = compare(runs[0].uri, runs[1].uri)
+    assert halluc_ray.compare(runs[0].uri, f"{runs[1].uri}#other") == whole
+
+
 def test_the_same_comparison_has_the_same_bytes(runs):
     first = compare(runs[0].uri, runs[1].uri).to_json()
     assert first == compare(runs[0].uri, runs[1].uri).to_json()
@@ -214,6 +220,8 @@ def test_names_of_systems(runs, tmp_path):
         compare(runs[0].uri, runs[1].uri, systems=("nobody", "other"))
     assert read_side(f"{runs[0].uri}#clerk") == (runs[0].uri, "clerk")
     assert read_side(runs[0].uri) == (runs[0].uri, None)
+    assert read_side("s3://a#b/out/runs/1f0c") == ("s3://a#b/out/runs/1f0c", None)
+    assert read_side("s3://a#b/out/runs/1f0c#org/model-7b") == ("s3://a#b/out/runs/1f0c", "org/model-7b")
 
 
 def test_models_of_the_leaderboard_against_pandas(corpora, tmp_path):

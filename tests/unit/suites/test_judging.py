@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from halluc_ray.statistics.paired import above, holm
 from halluc_ray.statistics.paired_counts import ClusterSums, PairedCounts
 from halluc_ray.suites.judging import Question, judge, measure_increase, measure_share
 from halluc_ray.suites.policy import GatePolicy
@@ -115,3 +117,16 @@ def test_rows_that_share_sources_tell_less():
 def test_power_is_that_of_the_corpus():
     assert check(PairedCounts(worse=0, better=0, both=2, neither=3), 0.5).detectable is None
     assert math.isclose(check(PairedCounts(0, 0, 0, 1000), 0.5).detectable, 0.0079, abs_tol=3e-4)
+
+
+@pytest.mark.parametrize(("num_pairs", "shares"), [(400, (0.07, 0.04, 0.1)), (150, (0.10, 0.05, 0.2))])
+def test_an_increase_at_the_limit_seldom_fails(num_pairs, shares):
+    """The limit is kept, just so: a family of ten checks fails by chance in at most one run of twenty."""
+    worse, better, _ = shares
+    tables = np.random.default_rng(0).multinomial(num_pairs, [*shares, 1 - sum(shares)], size=(150, 10))
+    limit = worse - better
+    alarms = 0
+    for family in tables:
+        levels = [above(PairedCounts(*map(int, table)), limit=limit) for table in family]
+        alarms += min(holm(levels)) <= 1 - POLICY.confidence
+    assert alarms / len(tables) <= 0.08
