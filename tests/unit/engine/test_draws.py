@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from halluc_ray.engine.shard_run import ShardRunner
+from halluc_ray.evaluation.comparing import compare
 from halluc_ray.evaluation.planning import done_shards, missing_tasks
 from halluc_ray.evaluation.runs import RunFolder
 from halluc_ray.models.execution import Generated
@@ -13,7 +14,7 @@ from halluc_ray.records.schemas import GENERATIONS
 from halluc_ray.storage import open_store
 from halluc_ray.wiring.indicators import wire_indicators
 from tests.unit.engine.checkpoints import save_checkpoint
-from tests.unit.engine.whole import answers, plan_of, report_of, spec_of, write
+from tests.unit.engine.whole import answers, begin, plan_of, report_of, spec_of, write
 
 
 class Stubborn:
@@ -38,7 +39,7 @@ class Stubborn:
         pass
 
 
-def report_with(folder: Path, draws: int) -> dict:
+def run_with(folder: Path, draws: int) -> RunFolder:
     corpus = write(folder / "c" / "one.parquet", answers(range(200)), group_rows=50)
     decoding = {"samples": draws, "temperature": 0.7} if draws > 1 else {}
     checkpoint = save_checkpoint(folder / "model")
@@ -52,7 +53,11 @@ def report_with(folder: Path, draws: int) -> dict:
     )
     for task in missing_tasks(plan, done_shards(run.store, plan)):
         runner.run(task)
-    return report_of(run)
+    return run
+
+
+def report_with(folder: Path, draws: int) -> dict:
+    return report_of(run_with(folder, draws))
 
 
 def test_draws_that_agree_narrow_no_interval(tmp_path: Path) -> None:
@@ -65,3 +70,14 @@ def test_draws_that_agree_narrow_no_interval(tmp_path: Path) -> None:
     assert once["clusters"] == []
     assert "ci:wilson-draws@" in thrice["signature"]
     assert "ci:wilson@" in once["signature"]
+
+
+def test_draws_of_a_row_are_one_cluster_of_pairs(tmp_path: Path) -> None:
+    run = run_with(tmp_path, 3)
+    clerk = begin(spec_of(tmp_path / "c", tmp_path / "out2", engine={"shard_rows": 200}))
+    found = compare(clerk.uri, run.uri, systems=("clerk", "m"))
+    pairing, [whole] = found.pairings[0], found.overall()
+    assert (pairing.units_a, pairing.units_b, pairing.paired, pairing.only_b) == (200, 600, 200, 400)
+    assert (whole.test, whole.clusters, pairing.cluster) == ("clusters", whole.pairs, "draws")
+    [same] = compare(run.uri, run.uri).overall()
+    assert same.clusters == same.pairs / 3
