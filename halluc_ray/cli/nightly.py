@@ -148,6 +148,8 @@ def _print_night(console: Console, night: SuiteNight) -> None:
         if spec.night is not None and spec.night.gate is not None:
             gate = spec.night.gate
             console.print(Text(f"{spec.entry}  {gate.verdict}: {gate.reason}"), soft_wrap=True)
+        if spec.trouble:
+            console.print(Text(f"note: {spec.entry}: {spec.trouble}", style="yellow"), soft_wrap=True)
     if night.missed:
         more = f" and {len(night.missed) - _MISSED_SHOWN:,} earlier" if len(night.missed) > _MISSED_SHOWN else ""
         console.print(Text(f"missed nights: {', '.join(night.missed[-_MISSED_SHOWN:])}{more}", style="yellow"))

@@ -6,8 +6,10 @@ command that died in between is made good by the next. Called by `nightly`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from halluc_ray.config import digest
-from halluc_ray.errors import ObjectMissing
+from halluc_ray.errors import InputError, ObjectMissing, RunIncomplete, SpecError
 from halluc_ray.evaluation.reading import read_text
 from halluc_ray.evaluation.runs import RunFolder
 from halluc_ray.storage import ObjectStore, keys
@@ -32,37 +34,60 @@ def policy_of(suite: Suite) -> GatePolicy | None:
     return suite.gate
 
 
-def gate_night(
-    store: ObjectStore, run_id: str, *, baseline: NightBaseline | None, policy: GatePolicy
-) -> tuple[NightGate, GateResult]:
-    """Hold a run against its baseline.
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """A night's gate.
+
+    Attributes:
+        entry: for the record.
+        result: what gate.json says.
+        trouble: why the baseline could not be used; empty where it was, or there is none.
+    """
+
+    entry: NightGate
+    result: GateResult
+    trouble: str = ""
+
+
+def gate_night(store: ObjectStore, run_id: str, *, baseline: NightBaseline | None, policy: GatePolicy) -> Gated:
+    """Hold a finished run against its baseline.
+
+    A baseline that can't be paired any more (its corpus or its commits are gone) keeps no night from its
+    record: increases are then INCONCLUSIVE, and the night after has a baseline again.
 
     Raises:
-        SpecError: the policy names what the run does not have; runs that can't be paired.
+        SpecError: the policy names what the run does not have.
     """
-    held = RunFolder(store, baseline.run_id) if baseline else None
-    result = gate(RunFolder(store, run_id), policy=policy, baseline=held)
-    return NightGate(verdict=result.verdict, reason=result.reason, policy=_digest(policy)), result
+    run, trouble, before = RunFolder(store, run_id), "", ""
+    try:
+        result = gate(run, policy=policy, baseline=RunFolder(store, baseline.run_id) if baseline else None)
+    except (SpecError, InputError, RunIncomplete) as error:
+        if baseline is None:
+            raise
+        result = gate(run, policy=policy)
+        trouble = f"the baseline {baseline.run_id} ({baseline.found_by}) can't be used: {error}"
+        before = f"the baseline {baseline.run_id} can't be used; "
+    entry = NightGate(verdict=result.verdict, reason=before + result.reason, policy=_digest(policy))
+    return Gated(entry, result, trouble)
 
 
-def keep_gate(store: ObjectStore, night: Night, *, policy: GatePolicy | None, result: GateResult | None) -> None:
+def keep_gate(store: ObjectStore, night: Night, *, policy: GatePolicy | None, gated: Gated | None) -> None:
     """Write the files of the gate that the record tells of, unless they are there.
 
     Args:
         store: of the suite.
         night: the record that stands.
         policy: the suite's; where it is no longer the record's, nothing is written.
-        result: this command's gate, used where it is the record's.
+        gated: this command's gate, used where it is the record's.
     """
     if night.gate is None or policy is None or night.gate.policy != _digest(policy):
         return
     missing = [name for name in GATE_FILES if store.info(keys.gate_key(night.suite, night.name, name)) is None]
     if not missing:
         return
-    baseline = night.baseline.run_id if night.baseline else None
-    if result is None or result.baseline != baseline:
-        _, result = gate_night(store, night.run_id, baseline=night.baseline, policy=policy)
-    files = gate_files(result)
+    if gated is None or gated.entry != night.gate:
+        gated = gate_night(store, night.run_id, baseline=night.baseline, policy=policy)
+    files = gate_files(gated.result)
     for name in missing:
         store.put_new(keys.gate_key(night.suite, night.name, name), files[name])
 

@@ -43,6 +43,7 @@ class SpecNight:
         done: its run, and the record that stands; None where `error` says why not.
         new: the record was written by this command.
         cost: of all commands that worked on the run.
+        trouble: why the baseline could not be used, where it could not.
     """
 
     entry: str
@@ -50,6 +51,7 @@ class SpecNight:
     night: Night | None = None
     new: bool = False
     cost: Cost = field(default_factory=Cost)
+    trouble: str = ""
     error: HallucRayError | None = None
 
 
@@ -129,19 +131,19 @@ def _run_spec(
     baseline = find_baseline(store, suite, entry, nights=mine, date=date)
     done = evaluate(tonight.spec, on_progress=meter)
     standing = next((night for night in mine if night.date == date and night.run_id == done.run_id), None)
-    result, new = None, False
+    gated, new = None, False
     if standing is None:
-        verdict = None
         if policy is not None:
-            verdict, result = gate_night(store, done.run_id, baseline=baseline, policy=policy)
+            gated = gate_night(store, done.run_id, baseline=baseline, policy=policy)
         missed = missed_before(mine, date=date, schedule=suite.schedule)
+        verdict = gated.entry if gated else None
         ours = _record(
             suite, tonight, done, entry=entry.name, date=date, baseline=baseline, gate=verdict, missed=missed
         )
         standing, new = write_night(store, ours)
-    keep_gate(store, standing, policy=policy, result=result)
+    keep_gate(store, standing, policy=policy, gated=gated)
     cost = cost_of(RunFolder(store, done.run_id).telemetry(), suite.devices)
-    return SpecNight(entry.name, done, standing, new, cost)
+    return SpecNight(entry.name, done, standing, new, cost, trouble=gated.trouble if gated else "")
 
 
 def _record(

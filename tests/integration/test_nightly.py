@@ -228,3 +228,27 @@ def a_process(here: Path, head: RayHead, *overrides: str) -> subprocess.Popen[st
         text=True,
         start_new_session=True,
     )
+
+
+def test_a_baseline_whose_corpus_is_gone_keeps_no_night_from_its_record(here: Path, ray_here: None) -> None:
+    suite = a_suite()
+    first = run_night(suite, date=FIRST)
+    (here / "answers" / FIRST / "a.parquet").unlink()
+    second = run_night(suite, date=SECOND)
+    [spec] = second.specs
+    assert spec.night is not None
+    assert spec.night.gate is not None
+    assert first.specs[0].night is not None
+    baseline = first.specs[0].night.run_id
+    assert spec.night.gate.verdict == "INCONCLUSIVE"
+    assert spec.night.gate.reason.startswith(f"the baseline {baseline} can't be used; ")
+    assert spec.trouble.startswith(f"the baseline {baseline} (latest: {FIRST}) can't be used: ")
+    assert str(here) not in json.dumps(spec.night.model_dump(mode="json"))
+    assert night_exit_code(second) == 5
+
+
+def test_a_policy_that_names_what_is_not_there_ends_in_2(here: Path, ray_here: None) -> None:
+    night = run_night(a_suite("gate.rules.1.slice=[colour]"), date=FIRST)
+    assert "rules[1].slice: the run has no slice by colour" in str(night.specs[0].error)
+    assert night_exit_code(night) == 2
+    assert read_nights(open_store("out"), "qa") == []
