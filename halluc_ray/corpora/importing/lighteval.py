@@ -58,7 +58,7 @@ class LightevalDetails:
 
 def _nested(detail: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any], Mapping[str, Any]]:
     doc, said = _object(detail["doc"], "doc"), _object(detail["model_response"], "model_response")
-    choices = list(doc.get("choices") or ())
+    choices = _list(doc.get("choices"))
     asked = said.get("input")
     values = {
         "number": doc.get("id") or None,
@@ -67,12 +67,12 @@ def _nested(detail: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any], Mappi
         "reference": _golds(choices, doc.get("gold_index")),
     }
     texts = said.get("text_post_processed") or said.get("text")
-    answers = list(texts) if texts else _most_likely(said.get("logprobs"), choices)
+    answers = _list(texts) if texts else _most_likely(said.get("logprobs"), choices)
     return values, answers, _object(detail["metric"], "metric")
 
 
 def _flat(detail: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any], Mapping[str, Any]]:
-    choices = list(_literal(detail.get("choices")) or ())
+    choices = _list(_literal(detail.get("choices")))
     gold = _literal(detail["gold"])
     reference = gold or _golds(choices, _literal(detail.get("gold_index")))
     predictions = _literal(detail["predictions"])
@@ -96,11 +96,20 @@ def _golds(choices: Sequence[Any], index: Any) -> list[Any] | None:
 
 def _most_likely(likelihoods: Any, choices: Sequence[Any]) -> list[Any]:
     """The option of the highest log-likelihood; each may come with a flag beside it."""
-    numbers = [one[0] if isinstance(one, list | tuple) and one else one for one in likelihoods or ()]
-    if not numbers or len(numbers) != len(choices) or not all(isinstance(one, int | float) for one in numbers):
+    numbers = [one[0] if isinstance(one, list | tuple) and one else one for one in _list(likelihoods)]
+    if not numbers or len(numbers) != len(choices) or not all(_is_likelihood(one) for one in numbers):
         raise RowProblem("no answer", "it holds neither texts nor one log-likelihood per choice")
     best = choices[numbers.index(max(numbers))]
     return [best.strip() if isinstance(best, str) else best]
+
+
+def _is_likelihood(value: Any) -> bool:
+    return isinstance(value, int | float) and value == value
+
+
+def _list(value: Any) -> list[Any]:
+    """The list; of one text the list of it, of nothing an empty one."""
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
 
 
 def _object(value: Any, name: str) -> Mapping[str, Any]:

@@ -53,7 +53,7 @@ class LmEvalSamples:
         requests = _requests(sample["arguments"])
         task = _task(record)
         filter = sample.get("filter")
-        named = [task, str(sample["doc_id"]), filter if filter not in (None, "none") else None]
+        named = [task, str(sample["doc_id"]), "" if filter in (None, "none") else str(filter)]
         values: dict[str, Any] = {"id": "/".join(part for part in named if part), "task": task, "filter": filter}
         filtered, target = sample["filtered_resps"], _listed(sample["target"])
         if not isinstance(filtered, list) or not filtered:
@@ -74,9 +74,10 @@ class LmEvalSamples:
 def _requests(arguments: Any) -> list[list[Any]]:
     """Per request, its arguments in order."""
     if isinstance(arguments, Mapping):
+        arguments = [arguments[name] for name in sorted(arguments, key=_number)]
+    if isinstance(arguments, list):
         arguments = [
-            [request[name] for name in sorted(request, key=_number)]
-            for request in (arguments[name] for name in sorted(arguments, key=_number))
+            [one[name] for name in sorted(one, key=_number)] if isinstance(one, Mapping) else one for one in arguments
         ]
     if not isinstance(arguments, list) or not arguments or not all(isinstance(one, list) and one for one in arguments):
         raise RowProblem("no request", "`arguments` holds no request, so there is no prompt")

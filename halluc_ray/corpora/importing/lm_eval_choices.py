@@ -9,6 +9,7 @@ Reference: EleutherAI/lm-evaluation-harness, lm_eval/api/task.py (construct_requ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,12 +45,14 @@ def choice_of(requests: Sequence[Sequence[Any]], answers: Sequence[Any]) -> Choi
     """What was chosen; None where the answers are no log-likelihoods, one per request.
 
     Raises:
-        RowProblem: nothing tells the options apart.
+        RowProblem: nothing tells the options apart, or which is the likeliest.
     """
     if len(answers) != len(requests) or not all(map(_is_likelihood, answers)):
         return None
     conditional = _conditional(requests)
     likelihoods = [float(one[0]) for one in answers[: len(conditional)]]
+    if any(map(math.isnan, likelihoods)):
+        raise RowProblem("no answer", "a log-likelihood is NaN, so that no option is the likeliest")
     chosen = likelihoods.index(max(likelihoods))
     ends_context = _end_contexts(conditional)
     prompt, options = _parted(conditional) if ends_context else (conditional[0][0], [_said(one) for one in conditional])
@@ -75,7 +78,7 @@ def reference_of(choice: Choice, target: Any, sample: Mapping[str, Any]) -> Any:
     if isinstance(target, list) and all(isinstance(one, int) and 0 <= one < len(options) for one in target):
         return [options[one] for one in target]
     number = str(sample["target"]).strip()
-    if not number.isdigit() or int(number) >= len(options):
+    if not (number.isascii() and number.isdigit()) or int(number) >= len(options):
         return target
     by_number = options[int(number)]
     if number not in options or by_number == number:

@@ -194,6 +194,26 @@ def test_lm_eval_samples_without_an_answer_are_rejected(tmp_path: Path) -> None:
     assert (result.rows, result.nan_as_null) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"arguments": {"gen_args_0": 5}}, "no request"),
+        (
+            {"arguments": {"gen_args_0": {"arg_0": "Q", "arg_1": " a"}}, "filtered_resps": [["nan", "False"]]},
+            "no answer",
+        ),
+        ({"arguments": [["Q", " a"], ["Q", " b"]], "filtered_resps": [["nan", "True"], ["-1", "True"]]}, "no answer"),
+    ],
+)
+def test_lm_eval_samples_of_odd_shapes_cost_only_themselves(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    odd = gen_sample(target="²", filter=7, arguments=[["Q", " a"], ["Q", " b"]], filtered_resps=[["-1", "True"]] * 2)
+    write_lines(tmp_path / "s.jsonl", gen_sample(**changes), odd)
+    assert imported(tmp_path / "s.jsonl", tmp_path / "out", "preset lm-eval", keep="none").rejected == {reason: 1}
+    assert [(row["id"], row["reference"]) for row in rows(tmp_path / "out")] == [("s/0/7", "²")]
+
+
 def test_a_field_s_name_that_is_no_text_is_told_like_any_other(tmp_path: Path) -> None:
     write_lines(tmp_path / "s.jsonl", {"half \ud800": 1}, nested(text=["Paris"]))
     imported(tmp_path / "s.jsonl", tmp_path / "out", "preset lighteval", keep="none")
@@ -213,6 +233,7 @@ FILE = "details_geo|0_2025-01-02T03-04-05.678.parquet"
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
+        ({"text": "Lyon, I think"}, [("geo|0/17", "Lyon, I think")]),
         ({"text": ["It is Lyon."]}, [("geo|0/17", "It is Lyon.")]),
         ({"text": ["<think>x</think>Lyon"], "text_post_processed": ["Lyon"]}, [("geo|0/17", "Lyon")]),
         ({"text": ["Lyon", "Paris"]}, [("geo|0/17#0", "Lyon"), ("geo|0/17#1", "Paris")]),
