@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from halluc_ray.suites.nights import read_nights
 from halluc_ray.suites.notify import tell
 from halluc_ray.suites.suite import Suite, load_suite
 from tests.ray_head import RayHead
+from tests.tiny_models import save_classifier
 from tests.unit.suites.hooks import hook
 
 FIRST, SECOND = "2026-11-23", "2026-11-24"
@@ -252,3 +254,28 @@ def test_a_policy_that_names_what_is_not_there_ends_in_2(here: Path, ray_here: N
     assert "rules[1].slice: the run has no slice by colour" in str(night.specs[0].error)
     assert night_exit_code(night) == 2
     assert read_nights(open_store("out"), "qa") == []
+
+
+def test_tonights_checkpoint_is_found_and_an_unchanged_one_costs_nothing(here: Path, ray_here: None) -> None:
+    texts = ["good film", "bad film"]
+    table = pa.table({"id": ["a", "b"], "text": texts, "truth": ["LABEL_1", "LABEL_0"]})
+    pq.write_table(table, here / "films.parquet")
+    model = save_classifier(here / "registry" / f"{FIRST}-step900", texts=texts)
+    shutil.copytree(model, here / "registry" / f"{SECOND}-step1000")
+    shutil.copytree(model, here / "registry" / f"{SECOND}-step900")
+    spec = {
+        "corpus": {"uri": "films.parquet", "columns": {"id": "id", "prompt": "text", "reference": "truth"}},
+        "systems": [{"kind": "sequence-classification", "name": "m", "checkpoint": f"{here}/registry/{{date}}*"}],
+        "indicators": [{"kind": "label_mismatch"}],
+        "engine": {"device": "cpu"},
+    }
+    (here / "films.yaml").write_text(yaml.safe_dump(spec))
+    suite = load_suite("name: films\nspecs: [films.yaml]", source="s", overrides=[f"output={here}/out"])
+    nights = [run_night(suite, date=date).specs[0] for date in (FIRST, SECOND)]
+    assert [night.error for night in nights] == [None, None]
+    assert [night.done.shards_computed for night in nights if night.done] == [1, 0]
+    assert [night.night.checkpoints for night in nights if night.night] == [
+        {"m": f"{FIRST}-step900"},
+        {"m": f"{SECOND}-step1000"},
+    ]
+    assert len({night.night.run_id for night in nights if night.night}) == 1

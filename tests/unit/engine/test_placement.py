@@ -105,3 +105,13 @@ def test_cpu_runs_take_gpus_only_when_told(placed) -> None:
     node = {"CPU": 8, "GPU": 2, HEAD: 1}
     assert "num_gpus" not in placed(node, device="cpu").options
     assert placed(node, device="cpu", gpus_per_actor=1).slots == 2
+
+
+def test_what_an_actor_is_billed_for():
+    def billed(accelerator: str | None, **options: float) -> tuple[str, float]:
+        return Placement("cpu", accelerator, 1, {"num_cpus": 2, **options}).billed
+
+    assert billed("H100", num_gpus=0.5) == ("H100", 0.5)
+    assert billed(None, num_gpus=4) == ("gpu", 4.0)
+    assert billed(None) == ("cpu", 2.0)
+    assert billed(None, num_gpus=0) == ("cpu", 2.0)
