@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from halluc_ray.errors import SpecError
-from halluc_ray.reports.cells import cell_order, cell_values
+from halluc_ray.reports.cells import MAX_CELLS, cell_order, cell_values
 from halluc_ray.reports.comparison import SCHEMA_VERSION, Comparison, Crossing, Difference, Flip, Pairing
 from halluc_ray.reports.flips import find_flips
-from halluc_ray.reports.pair_counts import PairedCell, count_pairs
+from halluc_ray.reports.pair_counts import PairedCell, cells_left_out, count_pairs
 from halluc_ray.reports.pairing import ID, ROW, Pairs, Question, paired
 from halluc_ray.reports.sides import Side
 from halluc_ray.statistics.paired import holm, no_difference, paired_difference
@@ -105,7 +105,8 @@ def question_of(a: Side, b: Side, *, by: str) -> Question:
 
 
 def _differences(found: PairedSystems, confidence: float) -> Iterator[Difference]:
-    for cell in sorted(found.cells, key=lambda cell: (cell.slice, cell_order(cell.cell))):
+    shown = (cell for cell in found.cells if not cell.slice or cell.verdicts.pairs >= FEWEST_PAIRS)
+    for cell in sorted(shown, key=lambda cell: (cell.slice, cell_order(cell.cell))):
         yield _difference(found, cell, confidence)
 
 
@@ -162,6 +163,7 @@ def _pairing(a: Side, b: Side, pairs: Pairs, cells: Sequence[PairedCell]) -> Pai
         without_key_b=pairs.without_key_b,
         cluster={None: None, "": "draws"}.get(pairs.question.cluster, pairs.question.cluster),
         small_cells=sum(cell.slice > 0 and cell.verdicts.pairs < FEWEST_PAIRS for cell in cells),
+        cells_left_out=cells_left_out(pairs),
         crossed=tuple(
             Crossing(cell.indicator, outcome_a.label, outcome_b.label, units)
             for cell in overall
@@ -178,6 +180,8 @@ def _notes(a: Side, b: Side, found: Sequence[PairedSystems], by: str) -> Iterato
                 f"{pairing.system_a} and {pairing.system_b}: {pairing.paired:,} units have a partner by {by}; "
                 f"{pairing.only_a:,} are in A alone and {pairing.only_b:,} in B alone, and are left out"
             )
+        if pairing.cells_left_out:
+            yield f"{pairing.cells_left_out:,} slice cells beyond the {MAX_CELLS:,} largest of their slice are left out"
     theirs = {indicator.name: indicator for indicator in b.record.indicators}
     for mine in a.record.indicators:
         if mine.name not in theirs:

@@ -24,7 +24,7 @@ class Difference:
         pairs: of these, defined on both sides: what the rates are over.
         worse: supported by A, hallucinated by B. better: the other way. both, neither: hallucinated.
         difference: rate_b - rate_a; low and high its ends at the comparison's confidence; None without pairs.
-        p_value: of no difference. p_holm: adjusted for the family; None for cells that are not in it.
+        p_value: of no difference. p_holm: adjusted for the family; None without a defined pair.
         test: `mcnemar` (exact), or `clusters` (Student's on the clustered difference).
         clusters: sources that pairs share; None where pairs are independent.
         answered_a, answered_b: share of the units that were neither abstained nor failed.
@@ -102,7 +102,8 @@ class Pairing:
         paired: units with a partner; only_a, only_b: without one.
         without_key_a, without_key_b: of the latter, units whose id or column is null.
         cluster: the corpus column of what pairs share, `draws` of a row, or None.
-        small_cells: cells with too few pairs to be in the family.
+        small_cells: cells (of any indicator) with too few pairs to be in the family; they are not in `differences`.
+        cells_left_out: cells beyond the largest of their slice, which were not looked at.
         crossed: pairs by outcomes, which says why some are not defined.
     """
 
@@ -117,6 +118,7 @@ class Pairing:
     without_key_b: int
     cluster: str | None
     small_cells: int
+    cells_left_out: int
     crossed: tuple[Crossing, ...]
 
 

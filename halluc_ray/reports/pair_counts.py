@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from halluc_ray.records import OUTCOMES, Outcome
+from halluc_ray.reports.cells import MAX_CELLS
 from halluc_ray.reports.pairing import Pairs
 from halluc_ray.statistics.paired_counts import ClusterSums, PairedCounts
 
 ALL = "[]"
+_NO_CELL = "''"
 _DEFINED = (Outcome.HALLUCINATED, Outcome.SUPPORTED)
 _SILENT = (Outcome.ABSTAINED, Outcome.FAILED)
 Crossed = Mapping[tuple[Outcome, Outcome], int]
@@ -63,7 +65,25 @@ def count_pairs(pairs: Pairs) -> Iterator[PairedCell]:
 
 def _cell_sql(pairs: Pairs, columns: tuple[str, ...]) -> str:
     at = pairs.question.columns.index
-    return " || ',' || ".join(f"s_{at(column)}" for column in columns) if columns else "''"
+    return " || ',' || ".join(f"s_{at(column)}" for column in columns) if columns else _NO_CELL
+
+
+def cells_left_out(pairs: Pairs) -> int:
+    """Cells beyond the largest of their slice, which are not counted."""
+    left_out = 0
+    for columns in pairs.question.slices:
+        query = f"SELECT count(DISTINCT {_cell_sql(pairs, columns)}) FROM pairs"  # noqa: S608 - names of our own
+        found = pairs.database.execute(query).fetchone() or (0,)
+        left_out += max(0, int(found[0]) - MAX_CELLS)
+    return left_out
+
+
+def _is_large(cell: str) -> str:
+    """Condition on a pair: its cell is one of the largest of its slice, the first by name among equals."""
+    if cell == _NO_CELL:
+        return "true"
+    largest = f"SELECT {cell} AS name FROM pairs GROUP BY ALL ORDER BY count(*) DESC, name LIMIT {MAX_CELLS}"  # noqa: S608
+    return f"{cell} IN (SELECT name FROM ({largest}))"  # noqa: S608
 
 
 def _is(item: int, side: str, outcomes: tuple[Outcome, ...]) -> str:
@@ -71,7 +91,7 @@ def _is(item: int, side: str, outcomes: tuple[Outcome, ...]) -> str:
 
 
 def _crossed(pairs: Pairs, item: int, cell: str) -> dict[str, Crossed]:
-    query = f"SELECT {cell}, a_{item}, b_{item}, count(*) FROM pairs GROUP BY ALL"  # noqa: S608 - names of our own
+    query = f"SELECT {cell}, a_{item}, b_{item}, count(*) FROM pairs WHERE {_is_large(cell)} GROUP BY ALL"  # noqa: S608
     found: dict[str, dict[tuple[Outcome, Outcome], int]] = {}
     for name, a, b, times in pairs.database.execute(query).fetchall():
         found.setdefault(f"[{name}]", {})[Outcome(a), Outcome(b)] = int(times)
@@ -82,11 +102,12 @@ def _cluster_sums(pairs: Pairs, cell: str, in_a: str, in_b: str, defined: int | 
     """Sums over clusters of each cell; none where pairs are independent."""
     if pairs.question.cluster is None:
         return {}
-    among = "" if defined is None else f"WHERE {_is(defined, 'a', _DEFINED)} AND {_is(defined, 'b', _DEFINED)}"
+    among = _is_large(cell)
+    among += "" if defined is None else f" AND {_is(defined, 'a', _DEFINED)} AND {_is(defined, 'b', _DEFINED)}"
     query = f"""
         SELECT cell, count(*), sum(c), sum(n), sum(c * c), sum(c * n), sum(n * n) FROM (
-            SELECT {cell} AS cell, sum(({in_b})::INT - ({in_a})::INT)::HUGEINT AS c, count(*)::HUGEINT AS n
-            FROM pairs {among} GROUP BY cell, cluster
+            SELECT {cell} AS cell, cluster, sum(({in_b})::INT - ({in_a})::INT)::HUGEINT AS c, count(*)::HUGEINT AS n
+            FROM pairs WHERE {among} GROUP BY ALL
         ) GROUP BY cell
     """  # noqa: S608 - names of our own
     rows = pairs.database.execute(query).fetchall()

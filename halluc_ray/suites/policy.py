@@ -15,6 +15,7 @@ from halluc_ray.config.section import Name, Section, Share
 from halluc_ray.config.yaml_text import read_yaml
 from halluc_ray.errors import SpecError
 
+_USUAL_DROP = 0.02
 Value = str | int | bool | None
 
 
@@ -38,7 +39,7 @@ class GateRule(Section):
         default=None,
         gt=0,
         le=1,
-        description="Of the answered share below the baseline's; default: max_increase. 1 allows any.",
+        description="Of the answered share below the baseline's; default: max_increase, else 0.02. 1 allows any.",
     )
 
     @model_validator(mode="after")
@@ -50,8 +51,15 @@ class GateRule(Section):
 
     @property
     def answered_drop(self) -> float | None:
-        """The drop that is allowed: by default as much as the rate may rise, so that silence buys nothing."""
-        return self.max_increase if self.max_answered_drop is None else self.max_answered_drop
+        """The drop that is allowed: by default as much as the rate may rise, so that silence buys nothing.
+
+        None where the answered share has a limit of its own.
+        """
+        if self.max_answered_drop is not None:
+            return self.max_answered_drop
+        if self.max_increase is not None:
+            return self.max_increase
+        return None if self.min_answered_share is not None else _USUAL_DROP
 
     @property
     def columns(self) -> tuple[str, ...]:

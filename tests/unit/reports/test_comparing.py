@@ -267,6 +267,7 @@ def test_an_empty_corpus_and_a_system_without_a_defined_row(tmp_path, table):
     run = begin(spec_of(tmp_path / "silent", tmp_path / "out", slices=["topic"]))
     found = compare(run.uri, run.uri)
     assert {entry.pairs for entry in found.differences} == {0}
+    assert found.pairings[0].small_cells == 3
     assert {(entry.difference, entry.p_holm) for entry in found.differences} == {(None, None)}
     assert "No answer flipped." in render_comparison(found)
     assert json.loads(found.to_json())["family"] == 0
@@ -296,3 +297,21 @@ def test_the_command(runs, tmp_path):
     refused = CliRunner().invoke(app, ["compare", runs[0].uri, runs[1].uri, "--by", "nowhere"])
     assert refused.exit_code == 2
     assert "has no column 'nowhere'; it has id, question" in refused.output
+
+
+def test_slices_of_very_many_cells_are_bounded(tmp_path):
+    rows = 3 * 4096
+    many = {
+        "id": [f"q{k}" for k in range(rows)],
+        "question": ["?"] * rows,
+        "truth": ["1"] * rows,
+        "answer": ["1"] * rows,
+    }
+    many["topic"] = [k % 5000 if k < 10_000 else 7 for k in range(rows)]
+    write(tmp_path / "corpus" / "x.parquet", many, group_rows=rows)
+    run = begin(spec_of(tmp_path / "corpus", tmp_path / "out", slices=["topic"], engine={"shard_rows": rows}))
+    found = compare(run.uri, run.uri)
+    assert [entry.slice for entry in found.differences] == [{}, {"topic": 7}]
+    assert found.differences[1].pairs == rows - 10_000 + 2
+    assert (found.pairings[0].cells_left_out, found.pairings[0].small_cells) == (904, 4095)
+    assert "904 slice cells" in found.notes[0]

@@ -88,6 +88,9 @@ def test_falling_silent_is_no_way_to_pass(runs):
     by_limit = {check.limit: check.verdict for check in result.checks}
     assert by_limit == {"max_increase": Verdict.PASS, "max_answered_drop": Verdict.FAIL}
     assert result.verdict is Verdict.FAIL
+    rates = policy("rules: [{max_rate: 0.5}]")
+    assert gate(runs["silent"], policy=rates).verdict is Verdict.PASS
+    assert gate(runs["silent"], policy=rates, baseline=runs["base"]).verdict is Verdict.FAIL
     lax = policy("rules: [{max_increase: 0.05, max_answered_drop: 1}]")
     assert gate(runs["silent"], policy=lax, baseline=runs["base"]).verdict is Verdict.PASS
 
