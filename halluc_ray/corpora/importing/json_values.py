@@ -17,6 +17,7 @@ import ijson
 
 from halluc_ray.corpora.importing.lines import Nans, numbered_lines, parsed, record_or_rejection
 from halluc_ray.corpora.importing.records import Place, Record, Rejection
+from halluc_ray.corpora.importing.surrogates import MARK, HalfPairs
 from halluc_ray.errors import InputError
 
 _HEAD_BYTES = 64 << 10
@@ -123,13 +124,20 @@ def _streamed(stream: BinaryIO, prefix: str, name: str, uri: str) -> Iterator[Re
         except ValueError as error:
             raise InputError(_broken(error, counted, uri, row)) from error
         try:
-            yield record_or_rejection(_with_floats(value), Place(name, row))
+            yield _record(value, Place(name, row), counted)
         except RecursionError:
             told = "the value nests hundreds of levels; map what is needed of it"
             yield Rejection(Place(name, row), "nested too deeply", told)
         row += 1
     if not row and prefix not in ("", "item"):
         raise InputError(f"{uri}: no list at {prefix.removesuffix('.item')!r}; --records is the path of the list")
+
+
+def _record(value: Any, place: Place, counted: _Tail) -> Record | Rejection:
+    if counted.halves.marked and MARK in json.dumps(value, ensure_ascii=False, default=str):
+        told = "an escape such as \\ud83d stands for no letter without its other half; escape whole pairs"
+        return Rejection(place, "half a surrogate pair", told)
+    return record_or_rejection(_with_floats(value), place)
 
 
 def _with_floats(value: Any) -> Any:
@@ -170,19 +178,26 @@ def _words(error: Exception) -> str:
 
 
 class _Tail:
-    """A stream that knows how far it was read and holds the last block."""
+    """A stream that knows how far it was read, holds the last block and marks halves of surrogate pairs."""
 
     def __init__(self, inner: BinaryIO) -> None:
         self._inner = inner
         self.offset = 0
         self.last = b""
         self.ended = False
+        self.halves = HalfPairs()
 
     def read(self, size: int) -> bytes:
-        data = self._inner.read(size)
+        if not size:  # asked what kind of stream this is
+            return b""
+        block = self._inner.read(size)
+        while block and not (data := self.halves.feed(block)):
+            block = self._inner.read(size)
+        if not block:
+            data = self.halves.feed(b"")
         if data:
             self.last = data
-        elif size:
+        else:
             self.ended = True
         self.offset += len(data)
         return data
