@@ -5,6 +5,7 @@ Knows tables; not how anything is imported. Called by `importing`.
 
 from __future__ import annotations
 
+import difflib
 import math
 import shlex
 import time
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _LINE_EVERY_S = 5.0
 _MAX_REASONS = 20
 _MAX_EXAMPLE = 60
+_NEAR = 0.85
+"""How like a role's name a column's is before it is taken for a slip: `promt` is, `text` is not."""
 _ROLES = ("id", "prompt", "messages", "context", "image", "reference", "options", "response", "label")
 
 
@@ -91,11 +94,18 @@ def _shown(text: str, style: str = "") -> Text:
 
 
 def _notes(result: ImportResult) -> Iterator[str]:
+    free = [role for role in _ROLES if role not in result.columns]
+    for name in result.columns:
+        if near := difflib.get_close_matches(name.lower(), free, n=1, cutoff=_NEAR):
+            yield f"column {name}: did you mean {near[0]}? A spec finds a column of another name by its `columns`"
     if result.duplicates.rows:
         examples = ", ".join(result.duplicates.examples)
+        who = "1 row has an id that a row before it"
+        if result.duplicates.rows > 1:
+            who = f"{result.duplicates.rows:,} rows have an id that a row before them"
         yield (
-            f"{result.duplicates.rows:,} rows have an id that a row before them has (such as {examples}); comparing "
-            "runs row by row needs ids that differ: map another path, or say --id row"
+            f"{who} has (such as {examples}); comparing runs row by row needs ids that differ: map another path, or "
+            "say --id row"
         )
     if result.left_out:
         shown = ", ".join(result.left_out[:10])

@@ -100,7 +100,8 @@ def _parts(row: PreviewedRow, most: int | None) -> list[tuple[str, RenderableTyp
         parts.append(("tokens", Text(_tokens(row.prompt))))
     if row.prompt.request is not None:
         body = json.dumps(row.prompt.request, ensure_ascii=False, indent=2)
-        parts.append(("request", Text(_cut(_visible(body), most))))
+        title = "request" if row.units else "request, not sent: --ask sends it"
+        parts.append((title, Text(_cut(_visible(body), most))))
     if row.image_bytes:
         sizes = ", ".join(f"{size:,} bytes" for size in row.image_bytes)
         parts.append(("images", Text(f"{len(row.image_bytes)}: {sizes}")))

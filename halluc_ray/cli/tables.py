@@ -69,7 +69,8 @@ def too_many_failed_message(done: Evaluation) -> str:
     share, allowed = (f"{value * 100:.4g} %" for value in (done.result.failed_share, done.result.max_failed))
     return (
         f"{share} of the rows failed, max_failed allows {allowed}; reasons: {why or 'see the report'}; look at them "
-        f"with: halluc-ray samples {done.run_uri} --where 'failure IS NOT NULL'"
+        f"with: halluc-ray samples {done.run_uri} --where 'failure IS NOT NULL'; where they may fail, "
+        "raise max_failed, or leave them out by corpus.where"
     )
 
 
@@ -137,7 +138,7 @@ def _rate_table(title: str, rates: Sequence[Mapping[str, Any]]) -> Table:
     for heading in ("rows", "rate", confidence, "answered"):
         table.add_column(heading, justify="right", no_wrap=True)
     for rate in rates:
-        names = (*(str(rate["slice"][column]) for column in columns), rate["system"], rate["indicator"])
+        names = (*(_cell(rate["slice"][column]) for column in columns), rate["system"], rate["indicator"])
         interval = f"{_percent(rate['low'])} to {_percent(rate['high'])}" if rate["rate"] is not None else ""
         numbers = (f"{rate['rows']:,}", _percent(rate["rate"]), interval, _percent(rate["answered_share"]))
         table.add_row(*(Text(name) for name in names), *numbers)
@@ -154,6 +155,10 @@ def _mean_table(means: Sequence[Mapping[str, Any]]) -> Table:
         value = "undefined" if mean["mean"] is None else f"{mean['mean']:.4g}"
         table.add_row(Text(mean["system"]), Text(mean["name"]), f"{mean['rows']:,}", value)
     return table
+
+
+def _cell(value: Any) -> str:
+    return "(null)" if value is None else str(value)
 
 
 def _percent(share: float | None) -> str:

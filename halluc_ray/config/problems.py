@@ -117,13 +117,19 @@ def _message(loc: Path, error: ErrorDetails, schema: Mapping[str, Any]) -> str:
         case "tuple_type":
             return f"{_shown(error['input'])} must be a list"
         case "string_type":
-            quoted = isinstance(error["input"], bool | int | float)
-            return f"{_shown(error['input'])} must be text" + (" (put it in quotes)" if quoted else "")
+            return f"{_shown(error['input'])} must be text{_quoting(error['input'])}"
         case "too_short":
             return "must not be empty"
         case _:
             expected = error["msg"][:1].lower() + error["msg"][1:]
             return f"{_shown(error['input'])} must be {expected.removeprefix('input should be ')}"
+
+
+def _quoting(value: Any) -> str:
+    """How to write as text what YAML took for something else; `{prompt}` without quotes is a mapping."""
+    if isinstance(value, dict) and len(value) == 1 and list(value.values()) == [None]:
+        return f' (put it in quotes: "{{{next(iter(value))}}}")'
+    return " (put it in quotes)" if isinstance(value, bool | int | float) else ""
 
 
 def _shown(value: Any) -> str:

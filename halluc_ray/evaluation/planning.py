@@ -118,6 +118,11 @@ def plan_on(spec: RunSpec, stack: ExitStack) -> Plan:
     from halluc_ray.engine import placement
 
     if placement.surely_cpu():
+        if engine.device == "cuda":
+            raise SpecError(
+                "engine.device: cuda, and this machine has no GPU; set engine.device: auto or cpu, name a cluster in "
+                "RAY_ADDRESS, or name engine.accelerator to plan for one that is not at hand"
+            )
         return build_plan(spec, device="cpu")
     stack.enter_context(placement.cluster())
     placed = placement.place(spec, models=True)

@@ -9,6 +9,7 @@ peft where they are needed, so that holding none costs nothing.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,9 @@ class Networks:
         found = read_adapter_config((folder / ADAPTER_CONFIG).read_bytes(), where=f"adapter {folder}")
         config = LoraConfig(**found.model_dump(exclude_unset=True), inference_mode=True, lora_dropout=0.0)
         if self._wrapper is None:
-            self._wrapper = PeftModel(self._network, config, adapter_name=name, autocast_adapter_dtype=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # peft's, about a name of transformers'
+                self._wrapper = PeftModel(self._network, config, adapter_name=name, autocast_adapter_dtype=False)
         else:
             self._wrapper.add_adapter(name, config, autocast_adapter_dtype=False)
         result = set_peft_model_state_dict(self._wrapper, load_file(folder / WEIGHTS), adapter_name=name)

@@ -53,6 +53,9 @@ def test_an_import_says_what_it_did_and_what_to_do_next(tmp_path: Path) -> None:
     assert "1.64 % of the records were rejected, --max-rejected allows 1 %" in done.stderr
     allowed = run(source, tmp_path / "out", "--map", "id=qid,prompt=question.text", *FORGIVING)
     assert (allowed.returncode, allowed.stderr) == (0, "")
+    slip = run(source, tmp_path / "out", "--map", "id=qid,promt=question.text,text='x'", *FORGIVING)
+    assert "column promt: did you mean prompt?" in slip.stdout
+    assert slip.stdout.count("did you mean") == 1
 
 
 def test_an_imported_corpus_is_a_corpus(tmp_path: Path) -> None:

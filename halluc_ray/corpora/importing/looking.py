@@ -6,7 +6,7 @@ Reads the first records only, writes nothing, decides nothing. Caller: the comma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,10 @@ from halluc_ray.corpora.importing.values import plain_text
 RECORDS = 500
 _MAX_PATHS = 200
 _MAX_DEPTH = 16
+_MOSTLY = 0.5
+"""Share of records that must fill a path, or one of the same name that more of them fill is proposed."""
+_TEXTS = frozenset({"text", "content", "value", "body"})
+"""What objects call their text: of `passages[].title` and `passages[].text`, the latter."""
 _BARE = re.compile(r"[^\s.\[\](),='\"][^.\[\](),='\"]*")
 _USUAL = {
     "id": (
@@ -116,7 +120,7 @@ def look_at(source: str, reading: ReadingOptions) -> SourceLook:
         Field(path, tuple(k for k in kinds if k != "null") or ("null",), min(1.0, tally[0] / taken), _shown(tally[1]))
         for path, (kinds, tally) in seen.items()
     )
-    return SourceLook(taken, rejected, fields, _proposed([field.path for field in fields]), preset)
+    return SourceLook(taken, rejected, fields, _proposed(fields), preset)
 
 
 def _paths(value: Mapping[str, Any], before: str = "", depth: int = 0) -> Iterator[tuple[str, str, Any]]:
@@ -175,19 +179,17 @@ def _shown(value: Any) -> str:
     return "" if value is None else " ".join(plain_text(value)[:200].split())
 
 
-def _proposed(paths: list[str]) -> str:
-    by_name: dict[str, str] = {}
-    named = [(re.sub(r"\[\]", "", path).lower().replace(" ", "_").split("."), path) for path in paths]
-    for names, path in named:
-        by_name.setdefault(names[-1], path)
-    for names, path in named:
-        for name in names[:-1]:
-            by_name.setdefault(name, path)
+def _proposed(fields: Sequence[Field]) -> str:
+    by_name: dict[str, list[tuple[bool, bool, bool, int, str]]] = {}
+    for position, field in enumerate(fields):
+        names = field.path.replace("[]", "").lower().replace(" ", "_").split(".")
+        for name in dict.fromkeys(names):
+            rank = (field.share < _MOSTLY, name != names[-1], names[-1] not in _TEXTS, position, field.path)
+            by_name.setdefault(name, []).append(rank)
+    best = {name: min(ranks)[-1] for name, ranks in by_name.items()}
     chosen: dict[str, str] = {}
     for column, usual in _USUAL.items():
-        found = next(
-            (by_name[name] for name in usual if name in by_name and by_name[name] not in chosen.values()), None
-        )
+        found = next((best[name] for name in usual if name in best and best[name] not in chosen.values()), None)
         if found is not None:
             chosen[column] = f"join({found})" if column in ("prompt", "context") and "[]" in found else found
     return ",".join(f"{column}={path}" for column, path in chosen.items())

@@ -42,7 +42,7 @@ def test_samples_show_texts_before_outcomes_and_no_offsets(console):
 
 
 def test_systems_to_compare_stand_below_each_other(console, tmp_path):
-    cells = [("b", "en"), ("a", "zh"), ("a", "en"), ("b", "zh")]
+    cells = [("b", "en"), ("a", "zh"), ("a", "en"), ("b", "zh"), ("a", None)]
     rows = [Row(id="1", verdicts=(Verdict("supported"),), model=model, lang=lang) for model, lang in cells]
     run = Handmade(open_store(str(tmp_path / "out")), tmp_path, rows, slices=(("lang",), ("lang", "model")))
     counts = combine(run.record(), [merge([run.counts(rows, with_left_out=True)])])
@@ -50,6 +50,7 @@ def test_systems_to_compare_stand_below_each_other(console, tmp_path):
     print_evaluation(console, Evaluation("r", "out/runs/r", report, shards=1, shards_computed=0))
     text = console.file.getvalue()
     assert re.findall(r"^ (en|zh) +(a|b) ", text, re.MULTILINE) == [("en", "a"), ("en", "b"), ("zh", "a"), ("zh", "b")]
+    assert re.search(r"^ \(null\) +a ", text, re.MULTILINE)
     assert "Also in the report: by lang, model." in text
     assert "Nothing to compute: the one shard was committed before." in text
 

@@ -105,6 +105,7 @@ def test_bad_overrides(override, named):
         ("max_new_tokens: 24", "max_new_tokens: true", "true must be a valid integer"),
         ("max_new_tokens: 24", "max_new_tokens: 0", "0 must be greater than 0"),
         ("name: m,", "name: no,", "false must be text (put it in quotes)"),
+        ("kind: causal-lm, ", "kind: causal-lm, template: {prompt}, ", 'must be text (put it in quotes: "{prompt}")'),
         ("[model, lang, [model, lang]]", "[3]", "slices[0] (line 11): 3 must be text (put it in quotes), or a list"),
         ("slices: [model,", "slices: [model, model,", "slices[1]: ['model'] is empty or repeats"),
         ("name_from: model", "", "systems[1] (line 7): set one of `name`"),

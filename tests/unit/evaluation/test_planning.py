@@ -5,6 +5,8 @@ import shutil
 import pytest
 
 from halluc_ray.config import RunSpec
+from halluc_ray.engine import placement
+from halluc_ray.errors import SpecError
 from halluc_ray.evaluation import planning
 from halluc_ray.evaluation.planning import done_shards, missing_tasks, prepare
 from halluc_ray.storage import open_store
@@ -116,3 +118,15 @@ def test_rows_before_a_selection_are_called_upper_bounds(spec):
     assert not any("upper bounds" in note for note in planned(spec).notes)
     spec["corpus"] |= {"where": "id <> 'none'", "limit": 5}
     assert any(note.endswith("before corpus.where and corpus.limit") for note in planned(spec).notes)
+
+
+@pytest.mark.skipif(not placement.surely_cpu(), reason="this machine has a GPU or names a cluster")
+def test_a_gpu_that_is_not_here_is_not_planned_as_a_cpu(spec, tmp_path):
+    model = {"kind": "causal-lm", "name": "m", "checkpoint": str(save_checkpoint(tmp_path / "model"))}
+    wanted = spec | {"systems": [model], "engine": {"device": "cuda"}}
+    with pytest.raises(
+        SpecError, match=r"engine\.device: cuda, and this machine has no GPU; set engine\.device: auto or"
+    ):
+        planned(wanted)
+    elsewhere = planned(wanted | {"engine": {"device": "cuda", "accelerator": "H100"}})
+    assert elsewhere.run_id != planned(wanted | {"engine": {}}).run_id

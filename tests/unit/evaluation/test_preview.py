@@ -164,6 +164,12 @@ def test_the_page_shows_it_all_and_no_control_character(command):
     assert "\x1b" not in done.output
 
 
+def test_a_request_that_was_not_sent_is_shown_as_such(command):
+    endpoint = {"kind": "endpoint", "name": "far", "url": "http://127.0.0.1:1/v1", "model": "m", "as_of": "x"}
+    done = command("--rows", "1", "--set", f"systems=[{json.dumps(endpoint)}]")
+    assert "request, not sent: --ask sends it" in done.output
+
+
 def test_json_holds_every_row(command):
     done = command("--rows", "2", "--json", "--system", "thinker")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
