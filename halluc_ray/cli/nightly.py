@@ -135,7 +135,8 @@ def _print_night(console: Console, night: SuiteNight) -> None:
         for rate in spec.night.rates if spec.night else ():
             names = (Text(spec.entry), Text(rate.system), Text(rate.indicator))
             table.add_row(*names, _share(rate.rate), _interval(rate.low, rate.high), _share(rate.answered_share))
-    console.print(table)
+    if table.rows:
+        console.print(table)
     for spec in night.specs:
         if spec.error is not None:
             typer.echo(f"error: {spec.entry}: {spec.error}", err=True)

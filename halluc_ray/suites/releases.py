@@ -26,7 +26,9 @@ def name_release(store: ObjectStore, *, suite: str, release: str, date: str) -> 
         SpecError: the name stands for other runs, or can't be part of a key.
     """
     if not re.fullmatch(KEY_NAME, release):
-        raise SpecError(f"{release!r} can't name a release; letters, digits, '.', '_' and '-' do, such as v1.2")
+        raise SpecError(
+            f"{release!r} can't name a release; letters, digits, '_', '.' and '-' do, 60 at most, such as v1.2"
+        )
     runs: dict[str, str] = {}
     nights = read_nights(store, suite)
     for night in nights:

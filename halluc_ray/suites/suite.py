@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from halluc_ray.config import Store, System
 from halluc_ray.config.load import apply_override
@@ -22,9 +23,17 @@ from halluc_ray.config.yaml_text import read_yaml
 from halluc_ray.errors import SpecError
 from halluc_ray.suites.policy import GatePolicy
 
-KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-KeyName = Annotated[str, Field(pattern=KEY_NAME)]
-"""A name that becomes part of a key."""
+KEY_NAME = r"\w[\w.-]{0,59}"
+"""A name that becomes part of a key: letters of any script, digits, '_', '.' and '-'."""
+
+
+def _as_key(name: str) -> str:
+    if not re.fullmatch(KEY_NAME, name):
+        raise ValueError(f"{name!r} can't name it: letters, digits, '_', '.' and '-' do, 60 at most, as in qa-v1.2")
+    return name
+
+
+KeyName = Annotated[str, AfterValidator(_as_key)]
 
 
 class RunBaseline(Section):

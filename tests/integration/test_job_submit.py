@@ -37,10 +37,10 @@ class Head:
     address: str
     environment: dict[str, str]
 
-    def submit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def submit(self, *arguments: str, job: str = "jobs.evaluate") -> subprocess.CompletedProcess[str]:
         command = [RAY, "job", "submit", "--address", self.address, "--working-dir", "."]
         return subprocess.run(
-            [*command, "--", "python", "-m", "jobs.evaluate", *arguments],
+            [*command, "--", "python", "-m", job, *arguments],
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -152,3 +152,21 @@ def test_a_job_refuses_what_its_workers_would_not_see(head, bucket):
     assert done.returncode != 0
     assert "corpus.uri: /data/corpus lies outside the job's working directory" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+@pytest.mark.timeout(400)
+def test_a_night_as_a_job(head, bucket):
+    """Suite, spec and corpus in S3; the verdict is in the bucket, and the job has failed where it is no PASS."""
+    suite = {
+        "name": "qa",
+        "specs": [f"{bucket.uri}/specs/night.yaml"],
+        "output": f"{bucket.uri}/out",
+        "gate": {"rules": [{"max_rate": 0.01}]},
+    }
+    bucket.put("suites/qa.yaml", json.dumps(suite).encode())
+    done = head.submit(f"{bucket.uri}/suites/qa.yaml", "--date", "2026-11-24", job="jobs.nightly")
+    assert done.returncode != 0, done.stdout
+    assert "FAIL: " in done.stdout
+    [key] = [info.key for info in bucket.list("out/suites/qa/nights/")]
+    assert key.startswith("out/suites/qa/nights/2026-11-24-")
+    assert json.loads(bucket.read(key))["gate"]["verdict"] == "FAIL"

@@ -146,7 +146,7 @@ def test_a_release_names_the_runs_of_a_night(store):
         name_release(store, suite="qa", release="v2", date="2026-11-26")
     with pytest.raises(InputError, match=r"has no release 'v2' in .*; there is v1.0"):
         read_release(store, suite="qa", release="v2")
-    for name in ("", "a/b", "..", "v 1", "v1\n", "版本"):
+    for name in ("", "a/b", "..", "v 1", "v1\n", "v" * 61):
         with pytest.raises(SpecError, match="can't name a release"):
             name_release(store, suite="qa", release=name, date="2026-11-24")
     write_night(store, a_night("2026-11-25", "99"))

@@ -63,6 +63,11 @@ output: s3://evals/out
     assert tonight.spec.output == "s3://evals/out"
 
 
+def test_names_may_be_of_any_script():
+    suite = load("name: 每夜\nspecs: [规格/问题.yaml]")
+    assert (suite.name, suite.specs[0].name) == ("每夜", "问题")
+
+
 def test_overrides_change_a_suite():
     suite = load("name: qa\nspecs: [a.yaml]\n", overrides=["output=s3://evals/out", "devices.H100.max_seconds=9"])
     assert suite.output == "s3://evals/out"
@@ -75,7 +80,8 @@ def test_overrides_change_a_suite():
         ("", "suite.yaml: a suite is a mapping with the keys name and specs"),
         ("[]", "suite.yaml: a suite is a mapping"),
         ("name: qa\nspecs: []", "specs (line 2): must not be empty"),
-        ("name: a/b\nspecs: [x.yaml]", "name (line 1)"),
+        ("name: a/b\nspecs: [x.yaml]", "name (line 1): 'a/b' can't name it: letters, digits"),
+        ("name: qa\nspecs: [a b.yaml]", "'a b' can't name it"),
         ("name: qa\nspecs: [a.yaml, b/a.yaml]", "specs: two are called 'a'; give each its own `name`"),
         ("name: qa\nspecs: [a.yaml]\nshedule: daily", "shedule (line 3)"),
         ("name: qa\nspecs: [a.yaml]\nschedule: hourly", "schedule (line 3)"),
