@@ -145,6 +145,8 @@ def label_names(config: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _weight_files(source: Source, by_name: Mapping[str, SourceFile]) -> list[str]:
+    if WEIGHTS in by_name:  # what transformers reads where an index lies beside it
+        return [WEIGHTS]
     if INDEX in by_name:
         index = _read_json(source, by_name[INDEX])
         shards = sorted(set(index.get("weight_map", {}).values()))
@@ -152,8 +154,6 @@ def _weight_files(source: Source, by_name: Mapping[str, SourceFile]) -> list[str
         if missing or not shards:
             raise InputError(f"checkpoint {source.uri}: {INDEX} names {missing or 'no file'}, not there; copy it whole")
         return [INDEX, *shards]
-    if WEIGHTS in by_name:
-        return [WEIGHTS]
     others = sorted(name for name in by_name if PurePosixPath(name).suffix in _OTHER_WEIGHTS)
     raise InputError(
         f"checkpoint {source.uri}: no {WEIGHTS} there"

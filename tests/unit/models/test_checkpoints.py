@@ -49,6 +49,21 @@ def test_digest_covers_what_matters_and_nothing_else(folder, tmp_path):
     assert inspect(folder).digest != planned
 
 
+def test_digest_covers_the_weights_that_are_loaded_where_shards_lie_beside_a_whole_file(gpt2, tmp_path):
+    folder = tmp_path / "both"
+    network = AutoModelForCausalLM.from_pretrained(gpt2)
+    network.save_pretrained(folder, max_shard_size="40KB")
+    before = inspect(folder).digest
+    network.transformer.wte.weight.data += 1
+    network.save_pretrained(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "model.safetensors", folder)
+    loaded = AutoModelForCausalLM.from_pretrained(folder)
+    assert loaded.transformer.wte.weight.equal(network.transformer.wte.weight)
+    found = inspect(folder)
+    assert [name for name in found.files if "safetensors" in name] == ["model.safetensors"]
+    assert found.digest != before
+
+
 def test_sharded_weights_count_and_must_be_whole(gpt2, tmp_path):
     network = AutoModelForCausalLM.from_pretrained(gpt2)
     network.save_pretrained(tmp_path / "sharded", max_shard_size="40KB")
