@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from halluc_ray.reports.words import phrase, recognised, translated, translated_label, word
 
@@ -35,6 +36,15 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
+def breakable(name: str) -> Markup:
+    """A name that may be broken after its underscores, escaped.
+
+    >>> str(breakable("unsupported_number<"))
+    'unsupported_<wbr>number&lt;'
+    """
+    return escape(name).replace("_", Markup("_<wbr>"))
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -44,7 +54,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "grouped": grouped}
+    environment.filters |= {"percent": percent, "grouped": grouped, "breakable": breakable}
     environment.globals |= {
         "t": translated,
         "label": translated_label,

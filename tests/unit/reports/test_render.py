@@ -42,7 +42,7 @@ def test_what_is_needed_to_repeat_the_run_is_on_the_page(tmp_path):
 
 def test_duplicates_are_said_with_examples(tmp_path):
     page = page_of(tmp_path, [Row("a", (Verdict("supported"),))])
-    assert "2 ids occur more than once (3 rows beyond the first)" in page
+    assert "Ids that occur more than once: 2 (3 rows beyond the first)" in page
     assert "<code>a&amp;b</code>" in page
 
 
