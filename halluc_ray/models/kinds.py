@@ -1,15 +1,48 @@
-"""Whether a checkpoint is of the kind that a system says, as far as its config tells.
+"""What sets one kind of system apart from another before its model is loaded.
 
-Knows config.json alone; what it can't tell, loading does. Called by wiring, at plan time.
+One entry for each kind that loads a checkpoint; the models themselves are chosen in `loading`. Whether a
+checkpoint is of the kind that a system says is told as far as its config.json does; what that can't tell,
+loading does. Called by wiring, `numerics`, `networks` and `pretrained`. Imports no torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from halluc_ray.config import CausalSystem, CheckpointSystem, ChoicesSystem, Seq2SeqSystem
 from halluc_ray.errors import SpecError
+
+NetworkClass = Literal["causal", "classifier", "encoder-decoder", "image-text", "text-encoder", "two-towers"]
+"""What transformers loads: systems of one class and one checkpoint share what is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a kind needs of a machine.
+
+    Attributes:
+        network: class of its network.
+        batches: `reads` where a row passes the network once and gives little; `decodes` where rows share the
+            weights at each step, or every position gives logits over the vocabulary.
+        looks: it decodes images.
+    """
+
+    network: NetworkClass
+    batches: Literal["reads", "decodes"]
+    looks: bool = False
+
+
+KINDS: Mapping[str, Kind] = {
+    "sequence-classification": Kind("classifier", "reads"),
+    "embedder": Kind("text-encoder", "reads"),
+    "dual-encoder": Kind("two-towers", "reads", looks=True),
+    "causal-lm": Kind("causal", "decodes"),
+    "choices": Kind("causal", "decodes"),
+    "seq2seq-lm": Kind("encoder-decoder", "decodes"),
+    "image-text-to-text": Kind("image-text", "decodes", looks=True),
+}
 
 _CAUSAL_HEADS = ("ForCausalLM", "LMHeadModel")
 

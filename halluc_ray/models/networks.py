@@ -1,9 +1,10 @@
 """The one network that a process holds, and the LoRA adapters over it.
 
-A base is read once; systems that share it wear their own adapter or none, in turn. What one system
-leaves behind (an active adapter, generation settings) is taken off before the next is served. Knows
-peft; knows no system and no batch. Callers: the worker keeps one, `loading` asks it. Imports torch and
-peft where they are needed, so that holding none costs nothing.
+A base is read once; systems that share it, of one kind or of two with one class of network, wear
+their own adapter or none, in turn. What one system leaves behind (an active adapter, generation
+settings) is taken off before the next is served. Knows peft; knows no system and no batch. Callers:
+the worker keeps one, `loading` asks it. Imports torch and peft where they are needed, so that holding
+none costs nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from halluc_ray.errors import ModelError
 from halluc_ray.models.adapter_config import read_adapter_config
 from halluc_ray.models.adapters import WEIGHTS
 from halluc_ray.models.checkpoints import ADAPTER_CONFIG
+from halluc_ray.models.kinds import KINDS
 
 MAX_ADAPTERS = 8
 """Adapters held over one base; the one that was worn longest ago goes first."""
@@ -89,7 +91,7 @@ class Networks:
         from halluc_ray.models.pretrained import load_network
 
         brought = adapter.new_weights if adapter else ()
-        wanted = (kind, digest, brought, dtype, attention, device)
+        wanted = (KINDS[kind].network, digest, brought, dtype, attention, device)
         if self._held != wanted:
             self.close()
             self._network = load_network(kind, folder, dtype=dtype, attention=attention, device=device, brought=brought)

@@ -33,10 +33,10 @@ from typing import Any, Literal
 from halluc_ray.config import CheckpointSystem, Engine
 from halluc_ray.errors import NumericsMismatch, SpecError
 from halluc_ray.models import backends, quantisation
+from halluc_ray.models.kinds import KINDS
 
 Device = Literal["cpu", "cuda"]
 
-_READS_ONCE = frozenset({"sequence-classification", "embedder", "dual-encoder"})
 _CPU_BUDGETS = {"reads": 1_024, "decodes": 4_096}
 _CUDA_BUDGETS = {
     "reads": ((200_000_000, 131_072), (1_000_000_000, 65_536)),
@@ -44,7 +44,6 @@ _CUDA_BUDGETS = {
 }
 _CUDA_FLOORS = {"reads": 16_384, "decodes": 8_192}
 _LIBRARIES = ("torch", "transformers", "tokenizers")
-_LOOKS = frozenset({"image-text-to-text", "dual-encoder"})
 _PICTURES = "pillow"
 _PACKAGE = "package:"
 _AVX512 = frozenset({"avx512vl", "avx512bw", "avx512dq", "fma"})
@@ -136,7 +135,7 @@ def resolve(
         "device": device,
         "dtype": dtype,
         **_library_versions(),
-        **(_picture_version() if system.kind in _LOOKS else {}),
+        **(_picture_version() if KINDS[system.kind].looks else {}),
         "attention": "eager" if config.get("model_type") in _SDPA_LESS else "sdpa",
         "token_budget": budget,
         **quantisation.freeze(config, device=device, where=f"systems[{system.name}]"),
@@ -168,7 +167,7 @@ def auto_token_budget(kind: str, *, device_kind: Device, num_parameters: int) ->
     >>> auto_token_budget("causal-lm", device_kind="cuda", num_parameters=8_000_000_000)
     16384
     """
-    use = "reads" if kind in _READS_ONCE else "decodes"
+    use = KINDS[kind].batches
     if device_kind == "cpu":
         return _CPU_BUDGETS[use]
     return next((budget for below, budget in _CUDA_BUDGETS[use] if num_parameters < below), _CUDA_FLOORS[use])

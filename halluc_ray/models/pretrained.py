@@ -15,19 +15,19 @@ import transformers
 from transformers.utils import logging as transformers_logging
 
 from halluc_ray.errors import ModelError
+from halluc_ray.models.kinds import KINDS, NetworkClass
 from halluc_ray.models.quantisation import section as quantisation_section
 
-_AUTO_CLASSES = {
-    "sequence-classification": transformers.AutoModelForSequenceClassification,
-    "causal-lm": transformers.AutoModelForCausalLM,
-    "choices": transformers.AutoModelForCausalLM,
-    "seq2seq-lm": transformers.AutoModelForSeq2SeqLM,
-    "image-text-to-text": transformers.AutoModelForImageTextToText,
-    "dual-encoder": transformers.AutoModel,
-    "embedder": transformers.AutoModel,
+_AUTO_CLASSES: dict[NetworkClass, Any] = {
+    "causal": transformers.AutoModelForCausalLM,
+    "classifier": transformers.AutoModelForSequenceClassification,
+    "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
+    "image-text": transformers.AutoModelForImageTextToText,
+    "text-encoder": transformers.AutoModel,
+    "two-towers": transformers.AutoModel,
 }
-_NOT_USED = {"embedder": ("pooler.",)}
-"""Weights that a kind does without, by the start of their name: texts are pooled from the token's states."""
+_NOT_USED: dict[NetworkClass, tuple[str, ...]] = {"text-encoder": ("pooler.",)}
+"""Weights that a class does without, by the start of their name: texts are pooled from the token's states."""
 _UNBOUNDED_TOKENS = 1_000_000
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
@@ -81,7 +81,7 @@ def load_network(
     quantised = quantisation_section(json.loads((folder / "config.json").read_text(encoding="utf-8"))) is not None
     placed = _placed(device, quantised=quantised)
     try:
-        network, report = _AUTO_CLASSES[kind].from_pretrained(
+        network, report = _AUTO_CLASSES[KINDS[kind].network].from_pretrained(
             folder,
             dtype=getattr(torch, dtype),
             attn_implementation=attention,
@@ -93,7 +93,7 @@ def load_network(
         )
     except _LOAD_ERRORS as error:
         raise ModelError(f"checkpoint {folder}: can't be loaded as {kind} ({error})") from error
-    needless = _NOT_USED.get(kind, ())
+    needless = _NOT_USED.get(KINDS[kind].network, ())
     missing = sorted(name for name in set(report["missing_keys"]) - set(brought) if not name.startswith(needless))
     if missing:
         raise ModelError(

@@ -24,7 +24,7 @@ from halluc_ray.models.endpoint.generator import EndpointGenerator
 from halluc_ray.models.endpoint.pace import longest_s_per_row
 from halluc_ray.models.endpoint.requests import RequestWriter, request_url
 from halluc_ray.models.execution import Failure, Generated, generate
-from halluc_ray.models.kinds import refuse_other_kind
+from halluc_ray.models.kinds import KINDS, refuse_other_kind
 from halluc_ray.models.loading import load_model
 from halluc_ray.models.networks import Networks
 from halluc_ray.models.numerics import Device
@@ -74,10 +74,10 @@ class ResolvedSystem:
 
     @property
     def base(self) -> str:
-        """Names the network that is read for it, whatever it wears; empty where none is."""
-        if self.checkpoint is None:
+        """Names the network that an actor holds for it, whatever it wears; empty where it holds none."""
+        if self.checkpoint is None or self.scheduled:
             return ""
-        return f"{self.spec.kind} {self.checkpoint.digest} {self.numerics['dtype']}"
+        return f"{KINDS[self.spec.kind].network} {self.checkpoint.digest} {self.numerics['dtype']}"
 
     @property
     def scheduled(self) -> bool:

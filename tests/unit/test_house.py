@@ -11,8 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from halluc_ray.config import CheckpointSystem, System
+from halluc_ray.engine.shards import SHARD_ROWS
+from halluc_ray.models.kinds import KINDS
+from halluc_ray.models.versions import SEMANTICS_VERSIONS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "halluc_ray"
@@ -94,6 +100,15 @@ def test_no_code_comes_from_data():
             if isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
                 assert isinstance(node.value, ast.Constant), name_of(path)
                 assert node.value.value is False, name_of(path)
+
+
+def test_every_kind_of_system_has_its_entries():
+    """What a kind is stands in the config; each table of kinds has all of them, or all that load a checkpoint."""
+    loading = {get_args(system.model_fields["kind"].annotation)[0] for system in get_args(CheckpointSystem)}
+    assert loading == KINDS.keys()
+    assert loading | {"endpoint", "recorded"} == SEMANTICS_VERSIONS.keys() == SHARD_ROWS.keys()
+    union = get_args(get_args(System)[0])
+    assert {get_args(system.model_fields["kind"].annotation)[0] for system in union} == SHARD_ROWS.keys()
 
 
 def python(code: str) -> str:

@@ -105,6 +105,20 @@ def test_adapters_beyond_the_limit_go_and_come_back(bases, tmp_path):
     assert networks.num_loads == 1
 
 
+def test_kinds_of_one_class_share_the_network(bases, tmp_path):
+    """One that rates options and one that writes read the same checkpoint once; a classifier's is another."""
+    base = bases["llama"]
+    adapter = save_adapter(base, tmp_path / "a", kind="causal-lm", targets=["q_proj"], seed=1)
+    networks = Networks()
+    first = lend(networks, "choices", base)
+    assert lend(networks, "causal-lm", base) is first
+    worn = outputs(lend(networks, "causal-lm", base, adapter), "causal-lm")
+    assert torch.equal(worn, outputs(lend(networks, "choices", base, adapter), "causal-lm"))
+    assert networks.num_loads == 1
+    lend(networks, "embedder", base)
+    assert networks.num_loads == 2
+
+
 def test_generation_settings_of_one_system_do_not_reach_the_next(bases):
     networks = Networks()
     first = lend(networks, "causal-lm", bases["llama"])
