@@ -17,6 +17,7 @@ import jinja2
 from halluc_ray.config import ImageTextSystem
 from halluc_ray.errors import ModelError, SpecError
 from halluc_ray.models import prompts
+from halluc_ray.models.chat_templates import on_one_day
 from halluc_ray.models.prompting import Prompter
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.records import Sample, Turn
@@ -98,7 +99,7 @@ class ImagePrompter:
         ]
         return str(
             self._tokenizer.apply_chat_template(
-                said, chat_template=self._template, tokenize=False, add_generation_prompt=True
+                said, chat_template=on_one_day(self._template), tokenize=False, add_generation_prompt=True
             )
         )
 

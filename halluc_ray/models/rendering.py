@@ -14,6 +14,7 @@ import jinja2
 
 from halluc_ray.config import CausalSystem, ChoicesSystem, Seq2SeqSystem
 from halluc_ray.errors import SpecError
+from halluc_ray.models.chat_templates import on_one_day
 from halluc_ray.models.prompting import Prompter
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.records import Sample, Turn
@@ -111,7 +112,12 @@ class Renderer:
 
     def _as_chat(self, turns: Sequence[Turn]) -> str:
         written = [{"role": turn.role, "content": turn.content} for turn in turns]
-        return str(self._tokenizer.apply_chat_template(written, tokenize=False, add_generation_prompt=True))
+        template = on_one_day(self._tokenizer.get_chat_template())
+        return str(
+            self._tokenizer.apply_chat_template(
+                written, chat_template=template, tokenize=False, add_generation_prompt=True
+            )
+        )
 
     def _coded(self, texts: Sequence[str]) -> list[list[int]]:
         coded = self._tokenizer(list(texts), add_special_tokens=not self._system.chat, verbose=False)

@@ -128,6 +128,13 @@ def test_a_blank_keeps_the_shape_and_the_bytes_of_the_others(writers, family):
     assert model.run(blanked) == alone
 
 
+def test_a_chat_writes_the_same_day_on_every_day(writers):
+    processor = processor_of(writers["llava"])
+    processor.chat_template = "{{ strftime_now('%d %b %Y') }} " + processor.chat_template
+    sample = Sample(0, "a", {"prompt": "hi"}, images=(picture(0, (8, 8)),))
+    assert ImagePrompter(system_of(writers["llava"], chat=True), processor).text(sample).startswith("26 Jul 2024 <|")
+
+
 def test_where_an_image_stands(writers):
     processor = processor_of(writers["llava"])
 

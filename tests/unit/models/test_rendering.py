@@ -1,5 +1,8 @@
 """Rendered prompts against transformers' own chat templating, and what is refused before a row is run."""
 
+import re
+from datetime import date
+
 import pytest
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
@@ -92,6 +95,20 @@ def test_a_chat_is_what_transformers_makes_of_its_turns(tokenizer_with, template
     whole = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)
     assert text == tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     assert found.tokens([text]) == [whole["input_ids"]]
+
+
+@pytest.mark.parametrize("start", ["", "\n", "  ", "{{ bos_token }}\n"])
+def test_a_template_that_writes_the_day_writes_the_same_on_every_day(tokenizer_with, start):
+    dated = (
+        "{%- if not date_string is defined and strftime_now is defined %}"
+        "{%- set date_string = strftime_now('%d %b %Y') %}{%- endif %}{{ date_string }} {{ strftime_now('%Y-%m') }}\n"
+    )
+    template = f"{start}{dated}{CHATML}"
+    [text] = renderer(tokenizer_with(template), chat=True).texts([SAMPLE])
+    fixed = re.sub(r"strftime_now\('([^']*)'\)", lambda call: repr(date(2024, 7, 26).strftime(call[1])), template)
+    [wanted] = renderer(tokenizer_with(fixed), chat=True).texts([SAMPLE])
+    assert text == wanted
+    assert "26 Jul 2024 2024-07" in text
 
 
 def test_chats_by_hand(tokenizer_with):
