@@ -82,7 +82,8 @@ def _check_frame(source: pa.NativeFile, file: CorpusFile) -> None:
         raise InputError(f"{file.uri} is encrypted Parquet, which is not read here; decrypt it first")
     if head != _MAGIC:
         raise InputError(
-            f"{file.uri} is no Parquet file: it starts with {head!r}, not {_MAGIC!r}; convert it or leave it out"
+            f"{file.uri} is no Parquet file: it starts with {head!r}, not {_MAGIC!r}; `halluc-ray import` makes a "
+            "corpus of JSON Lines, JSON or CSV; else leave it out"
         )
     footer_bytes = int.from_bytes(tail[:4], "little")
     if file.size < _SMALLEST or tail[-4:] != _MAGIC or footer_bytes + _SMALLEST > file.size:

@@ -183,7 +183,7 @@ def _kinds(names: Iterable[str]) -> str:
     if not kinds:
         return "; it is empty"
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(4))
-    return f"; it holds {listed}; only Parquet is read"
+    return f"; it holds {listed}; only Parquet is read; `halluc-ray import` makes it of others"
 
 
 def _s3_matches(store: S3Store, key: str, uri: str) -> list[CorpusFile]:

@@ -116,7 +116,7 @@ def test_rows_come_back_whole(place: Place) -> None:
     ("data", "says"),
     [
         (b"", r"is empty \(0 bytes\)"),
-        (b"id,text\n1,x\n", "is no Parquet file: it starts with b'id,t'"),
+        (b"id,text\n1,x\n", "is no Parquet file: it starts with b'id,t'.*; `halluc-ray import` makes"),
         (b"PAR1", "is cut: 4 bytes"),
         (PARQUET[:-100], "is cut: .*no Parquet footer"),
         (PARQUET[:50] + PARQUET[-8:], "is cut"),
