@@ -50,9 +50,10 @@ def decode(image: bytes) -> Image.Image:
             raise UnusableRow("too_many_pixels", f"an image of {width} x {height} pixels; at most {MAX_PIXELS:,}")
         if opened.mode in _NO_PICTURE:
             raise UnusableRow("undecodable_image", f"pixels of mode {opened.mode} are numbers, not a picture")
-        if opened.mode in _WIDE:
-            opened = Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
-        return ImageOps.exif_transpose(opened).convert("RGB")
+        upright: Image.Image = ImageOps.exif_transpose(opened)
+        if upright.mode in _WIDE:
+            upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+        return upright.convert("RGB")
     except Image.DecompressionBombError as error:
         raise UnusableRow("too_many_pixels", str(error)) from error
     except _BROKEN as error:

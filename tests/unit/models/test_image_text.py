@@ -231,6 +231,9 @@ def test_turned_and_wide_pictures():
     Image.fromarray(np.array([[0, 256, 65535]], dtype=np.uint16)).save(wide, "PNG")
     assert decode(wide.getvalue()).getpixel((1, 0)) == (1, 1, 1)
     assert decode(wide.getvalue()).getpixel((2, 0)) == (255, 255, 255)
+    both = io.BytesIO()
+    Image.fromarray(np.array([[0, 256, 65535]], dtype=np.uint16)).save(both, "PNG", exif=exif)
+    assert decode(both.getvalue()).size == (1, 3)
 
 
 def test_draws_stops_and_the_noise_of_a_unit(writers):
