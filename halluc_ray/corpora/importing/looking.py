@@ -45,6 +45,7 @@ _USUAL = {
         *("reference", "references", "answers", "answer", "gold", "target", "targets", "ref", "best_answer", "label"),
         *("correct_answers", "right_answer", "expected", "ground_truth", "output"),
     ),
+    "options": ("options", "choices", "candidates"),
     "response": (
         *("response", "prediction", "completion", "generation", "output", "model_answer", "generated_text", "mt"),
         *("hypothesis", "predictions", "responses", "summary"),

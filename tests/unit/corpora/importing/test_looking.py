@@ -26,6 +26,7 @@ def proposed(tmp_path, *records):
         ),
         ([{"question": "a"}, {"question": "b"}, {"question": {"text": "c"}}], "prompt=question"),
         ([{"Question": "a", "meta": {"question": "b"}}], "prompt=Question"),
+        ([{"query": "a", "choices": ["b", "c"]}], "prompt=query,options=choices[]"),
         ([{"note": 1}], ""),
     ],
 )
