@@ -16,8 +16,9 @@ import torch
 from halluc_ray.config import CausalSystem
 from halluc_ray.models.causal_prompts import CausalPrompts
 from halluc_ray.models.generation import TextGeneration
+from halluc_ray.models.limits import longest_input
 from halluc_ray.models.padding import pad
-from halluc_ray.models.pretrained import load_tokenizer, longest_input
+from halluc_ray.models.pretrained import load_tokenizer
 from halluc_ray.models.protocol import Encoded, Output
 from halluc_ray.records import Sample
 

@@ -2,8 +2,7 @@
 
 A prompt above the limit loses its first shots; one that is above it without any keeps its
 beginning-of-sequence token and its end, where the question and the chat turn's header stand. Either is
-counted. Knows a tokenizer; knows no network. Callers: `causal`,
-`vllm_backend`.
+counted. Knows a tokenizer; knows no network. Callers: `causal`, `vllm_backend`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from halluc_ray.config import CausalSystem
-from halluc_ray.errors import SpecError
+from halluc_ray.models.limits import keep_end, prompt_limit
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.models.protocol import Encoded
 from halluc_ray.models.rendering import RenderedPrompt, Renderer
@@ -35,13 +34,7 @@ class CausalPrompts:
         self._draws = system.decoding.samples
         self._bos = tokenizer.bos_token_id
         self._renderer = Renderer(system, tokenizer)
-        room = positions - system.decoding.max_new_tokens
-        if room < 2:
-            raise SpecError(
-                f"systems.{system.name}.decoding.max_new_tokens: {system.decoding.max_new_tokens} leaves no room "
-                f"for a prompt in the model's {positions} positions; lower it"
-            )
-        self.limit = min(system.max_input_tokens, room)
+        self.limit = prompt_limit(system, positions=positions)
         self._renderer.check_room(self.limit)
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
@@ -60,8 +53,6 @@ class CausalPrompts:
         if not ids:
             raise UnusableRow("empty_prompt", "the prompt has no token")
         truncated = prompt.shortened or len(ids) > self.limit
-        if len(ids) > self.limit:
-            kept = ids[-self.limit :]
-            ids = (ids[0], *kept[1:]) if ids[0] == self._bos else kept
+        ids = keep_end(ids, limit=self.limit, bos=self._bos)
         for draw in range(self._draws):
             yield Encoded(sample.row, draw, sample.id, ids, truncated=truncated)

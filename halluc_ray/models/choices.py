@@ -24,8 +24,9 @@ from halluc_ray.config import ChoicesSystem
 from halluc_ray.models import prompts
 from halluc_ray.models.batches import plan_batches
 from halluc_ray.models.faults import device_faults
-from halluc_ray.models.padding import pad
-from halluc_ray.models.pretrained import load_tokenizer, longest_input
+from halluc_ray.models.limits import keep_end, longest_input
+from halluc_ray.models.padding import pad, pad_token
+from halluc_ray.models.pretrained import load_tokenizer
 from halluc_ray.models.protocol import Encoded, OptionScore, Output
 from halluc_ray.models.rendering import Renderer
 from halluc_ray.records import Sample
@@ -68,7 +69,7 @@ class ChoiceRater:
             SpecError: template or chat don't fit the checkpoint.
         """
         self._choose_by = system.choose_by
-        self._option = prompts.parse(system.option_template, where=f"systems.{system.name}.option_template")
+        self._option = prompts.parse(system.option_template, where=f"systems[{system.name}].option_template")
         self._tokenizer = load_tokenizer(folder)
         self._renderer = Renderer(system, self._tokenizer)
         self._network = network
@@ -77,8 +78,7 @@ class ChoiceRater:
         self._limit = min(system.max_input_tokens, longest_input(self._network, self._tokenizer))
         self._renderer.check_room(self._limit)
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._network.forward).parameters
-        known = (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id)
-        self._pad_token = next((token for token in known if token is not None), 0)
+        self._pad_token = pad_token(self._tokenizer.pad_token_id, self._tokenizer.eos_token_id)
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
         """Tokenise each sample's prompt alone and before each of its options; see `Model.encode`.
@@ -141,16 +141,12 @@ class ChoiceRater:
             raise prompts.UnusableRow(
                 "option_too_long", f"an option leaves no room for a prompt in {self._limit} tokens"
             )
-        context = prompt[:shared]
-        if truncated := shared > room:
-            kept = context[-room:]
-            context = [context[0], *kept[1:]] if context[0] == self._tokenizer.bos_token_id else kept
         return Encoded(
             sample.row,
             0,
             sample.id,
-            tuple(context),
-            truncated=truncated,
+            keep_end(prompt[:shared], limit=room, bos=self._tokenizer.bos_token_id),
+            truncated=shared > room,
             options=sample.options,
             continuations=continuations,
         )

@@ -20,10 +20,11 @@ from halluc_ray.config import DualEncoderSystem
 from halluc_ray.errors import ModelError
 from halluc_ray.models import prompts
 from halluc_ray.models.cosine import cosines
+from halluc_ray.models.encoder_texts import EncoderTexts
 from halluc_ray.models.faults import device_faults
-from halluc_ray.models.padding import pad
+from halluc_ray.models.limits import longest_input
+from halluc_ray.models.padding import pad, pad_token
 from halluc_ray.models.pictures import black_like, decode, decode_all
-from halluc_ray.models.pretrained import longest_input
 from halluc_ray.models.processors import load_processor
 from halluc_ray.models.protocol import Encoded, Output
 from halluc_ray.records import Sample
@@ -56,7 +57,7 @@ class DualEncoder:
                 f"checkpoint {folder}: {type(network).__name__} does not embed texts and images side by side; name a "
                 "checkpoint of the CLIP family, or another kind"
             )
-        self._template = prompts.parse(system.template, where=f"systems.{system.name}.template")
+        self._template = prompts.parse(system.template, where=f"systems[{system.name}].template")
         processor = load_processor(folder)
         self._processor, self._tokenizer = processor, processor.tokenizer
         self._network = network
@@ -66,10 +67,8 @@ class DualEncoder:
         self._limit = min(system.max_input_tokens, longest)
         self._full_width = longest if network.config.model_type in _FULL_WIDTH else None
         text_config = network.config.get_text_config()
-        self._pad_token = next(
-            (token for token in (self._tokenizer.pad_token_id, text_config.pad_token_id) if token is not None), 0
-        )
-        self._frame = self._tokenizer("")["input_ids"]
+        self._pad_token = pad_token(self._tokenizer.pad_token_id, text_config.pad_token_id)
+        self._texts = EncoderTexts(self._tokenizer, limit=self._limit, filler=self._pad_token)
         self._image_tokens = _places(network.config.vision_config)
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
@@ -81,16 +80,12 @@ class DualEncoder:
         """
         if not samples:
             return []
-        texts = [prompts.fill(self._template, {**sample.fields, "id": sample.id}) for sample in samples]
-        coded = self._tokenizer(texts, truncation=True, max_length=self._limit, padding=False, verbose=False)
-        if not all(coded["input_ids"]):
-            raise prompts.UnusableRow("empty_prompt", "the text has no token")
+        texts = self._texts.coded([prompts.fill_row(self._template, sample) for sample in samples])
         for image in (image for sample in samples for image in sample.images):
             decode(image)
-        rows = zip(samples, coded["input_ids"], coded.encodings, strict=True)
         return [
-            Encoded(sample.row, 0, sample.id, tuple(ids), truncated=bool(detail.overflowing), images=sample.images)
-            for sample, ids, detail in rows
+            Encoded(sample.row, 0, sample.id, text.tokens, truncated=text.truncated, images=sample.images)
+            for sample, text in zip(samples, texts, strict=True)
         ]
 
     def cost(self, encoded: Encoded) -> int:
@@ -110,7 +105,7 @@ class DualEncoder:
         prepared = self._processor(images=pictures, return_tensors="pt")
         width = self._width(batch)
         with device_faults(len(batch), width), torch.inference_mode():
-            text_BD = _pooled(self._network.get_text_features(**self._texts(batch, width)))
+            text_BD = _pooled(self._network.get_text_features(**self._text_inputs(batch, width)))
             images = {name: self._as_computed(tensor) for name, tensor in prepared.items()}
             image_ID = _pooled(self._network.get_image_features(**images))
             of_image_I = [position for position, row in enumerate(batch) for _ in row.images]
@@ -123,8 +118,7 @@ class DualEncoder:
 
     def blank(self, encoded: Encoded) -> Encoded:
         """As many tokens, the special ones of an empty text around padding, and black images of the same sizes."""
-        num_filled = max(0, len(encoded.tokens) - len(self._frame))
-        tokens = (*self._frame[:1], *(self._pad_token,) * num_filled, *self._frame[1:])[: len(encoded.tokens)]
+        tokens = self._texts.blank(len(encoded.tokens))
         return replace(encoded, tokens=tokens, images=tuple(black_like(image) for image in encoded.images))
 
     def close(self) -> None:
@@ -136,7 +130,7 @@ class DualEncoder:
     def _width(self, batch: Sequence[Encoded]) -> int:
         return self._full_width or max(len(row.tokens) for row in batch)
 
-    def _texts(self, batch: Sequence[Encoded], width: int) -> dict[str, torch.Tensor]:
+    def _text_inputs(self, batch: Sequence[Encoded], width: int) -> dict[str, torch.Tensor]:
         filled = [[*row.tokens, *[self._pad_token] * (width - len(row.tokens))] for row in batch]
         if self._full_width:
             return {"input_ids": torch.tensor(filled).to(self._device)}

@@ -21,9 +21,11 @@ from halluc_ray.errors import ModelError
 from halluc_ray.models import prompts
 from halluc_ray.models.checkpoint_sources import FolderSource
 from halluc_ray.models.cosine import cosines
+from halluc_ray.models.encoder_texts import CodedText, EncoderTexts
 from halluc_ray.models.faults import device_faults
-from halluc_ray.models.padding import pad
-from halluc_ray.models.pretrained import load_tokenizer, longest_input
+from halluc_ray.models.limits import longest_input
+from halluc_ray.models.padding import pad, pad_token
+from halluc_ray.models.pretrained import load_tokenizer
 from halluc_ray.models.protocol import Encoded, Output
 from halluc_ray.models.sentence_transformers import read_pooling
 from halluc_ray.records import Sample
@@ -49,20 +51,17 @@ class Embedder:
             raise ModelError(
                 f"checkpoint {folder}: {type(network).__name__} writes, and an embedder reads alone; name an encoder"
             )
-        where = f"systems.{system.name}"
+        where = f"systems[{system.name}]"
         self._first = prompts.parse(system.template, where=f"{where}.template")
         self._second = prompts.parse(system.pair_template, where=f"{where}.pair_template")
         self._pooling = read_pooling(system, FolderSource(folder, str(folder)))
-        self._tokenizer = load_tokenizer(folder)
+        tokenizer = load_tokenizer(folder)
         self._network = network
         self._device = device
-        limits = (system.max_input_tokens, self._pooling.max_tokens, longest_input(network, self._tokenizer))
-        self._limit = min(limit for limit in limits if limit is not None)
-        self._pad_token = next(
-            (t for t in (self._tokenizer.pad_token_id, network.config.get_text_config().pad_token_id) if t is not None),
-            0,
-        )
-        self._frame = self._tokenizer("")["input_ids"]
+        limits = (system.max_input_tokens, self._pooling.max_tokens, longest_input(network, tokenizer))
+        limit = min(limit for limit in limits if limit is not None)
+        self._pad_token = pad_token(tokenizer.pad_token_id, network.config.get_text_config().pad_token_id)
+        self._texts = EncoderTexts(tokenizer, limit=limit, filler=self._pad_token)
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
         """Tokenise both texts; see `Model.encode`.
@@ -72,11 +71,10 @@ class Embedder:
         """
         if not samples:
             return []
-        fields = [{**sample.fields, "id": sample.id} for sample in samples]
-        one, other = (self._coded([prompts.fill(t, values) for values in fields]) for t in (self._first, self._second))
+        one, other = (self._coded(template, samples) for template in (self._first, self._second))
         return [
-            Encoded(sample.row, 0, sample.id, tokens, truncated=cut or cut_too, pair=pair)
-            for sample, (tokens, cut), (pair, cut_too) in zip(samples, one, other, strict=True)
+            Encoded(s.row, 0, s.id, text.tokens, truncated=text.truncated or pair.truncated, pair=pair.tokens)
+            for s, text, pair in zip(samples, one, other, strict=True)
         ]
 
     def cost(self, encoded: Encoded) -> int:
@@ -103,7 +101,8 @@ class Embedder:
 
     def blank(self, encoded: Encoded) -> Encoded:
         """As many tokens in both texts: the special ones of an empty text, around padding tokens."""
-        return replace(encoded, tokens=self._blank(len(encoded.tokens)), pair=self._blank(len(encoded.pair)))
+        tokens, pair = (self._texts.blank(len(ids)) for ids in (encoded.tokens, encoded.pair))
+        return replace(encoded, tokens=tokens, pair=pair)
 
     def close(self) -> None:
         """Free the device."""
@@ -111,21 +110,9 @@ class Embedder:
         if self._device == "cuda":
             torch.cuda.empty_cache()
 
-    def _coded(self, texts: Sequence[str]) -> list[tuple[tuple[int, ...], bool]]:
-        """Ids of each text, and whether it was cut."""
-        if self._pooling.lower_case:
-            texts = [text.lower() for text in texts]
-        coded = self._tokenizer(list(texts), truncation=True, max_length=self._limit, padding=False, verbose=False)
-        if not all(coded["input_ids"]):
-            raise prompts.UnusableRow("empty_prompt", "the text has no token")
-        return [
-            (tuple(ids), bool(detail.overflowing))
-            for ids, detail in zip(coded["input_ids"], coded.encodings, strict=True)
-        ]
-
-    def _blank(self, length: int) -> tuple[int, ...]:
-        filled = (self._pad_token,) * max(0, length - len(self._frame))
-        return (*self._frame[:1], *filled, *self._frame[1:])[:length]
+    def _coded(self, template: prompts.Template, samples: Sequence[Sample]) -> list[CodedText]:
+        texts = [prompts.fill_row(template, sample) for sample in samples]
+        return self._texts.coded([text.lower() for text in texts] if self._pooling.lower_case else texts)
 
 
 def _pool(states: torch.Tensor, mask: torch.Tensor, *, mode: Literal["mean", "cls", "last"]) -> torch.Tensor:

@@ -16,9 +16,11 @@ import torch
 
 from halluc_ray.config import ClassifierSystem
 from halluc_ray.models import prompts
+from halluc_ray.models.encoder_texts import EncoderTexts
 from halluc_ray.models.faults import device_faults
+from halluc_ray.models.limits import longest_input
 from halluc_ray.models.padding import pad
-from halluc_ray.models.pretrained import load_tokenizer, longest_input
+from halluc_ray.models.pretrained import load_tokenizer
 from halluc_ray.models.protocol import Encoded, Output
 from halluc_ray.records import Sample
 
@@ -41,23 +43,25 @@ class Encoder:
             ModelError: the folder holds no such model.
             SpecError: a template names no role.
         """
-        where = f"systems.{system.name}"
+        where = f"systems[{system.name}]"
         self._template = prompts.parse(system.template, where=f"{where}.template")
         self._pair = (
             None
             if system.pair_template is None
             else prompts.parse(system.pair_template, where=f"{where}.pair_template")
         )
-        self._tokenizer = load_tokenizer(folder)
+        tokenizer = load_tokenizer(folder)
         self._network = network
         self._device = device
         self._labels = {int(index): name for index, name in labels.items()}
-        self._limit = min(system.max_input_tokens, longest_input(self._network, self._tokenizer))
         self._pad_token = self._network.config.get_text_config().pad_token_id
         self._side: Literal["left", "right"] = "left" if _pools_the_last_place(self._network) else "right"
-        self._filler = self._tokenizer.unk_token_id or self._pad_token or 0
-        self._frame = self._tokenizer(*[""] * (1 if self._pair is None else 2))["input_ids"]
-        self._has_segments = "token_type_ids" in self._tokenizer.model_input_names
+        self._texts = EncoderTexts(
+            tokenizer,
+            limit=min(system.max_input_tokens, longest_input(network, tokenizer)),
+            filler=tokenizer.unk_token_id or self._pad_token or 0,
+            paired=self._pair is not None,
+        )
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
         """Tokenise; see `Model.encode`.
@@ -67,21 +71,10 @@ class Encoder:
         """
         if not samples:
             return []
-        fields = [{**sample.fields, "id": sample.id} for sample in samples]
-        first = [prompts.fill(self._template, values) for values in fields]
-        second = None if self._pair is None else [prompts.fill(self._pair, values) for values in fields]
-        coded = self._tokenizer(first, second, truncation=True, max_length=self._limit, padding=False, verbose=False)
-        if not all(coded["input_ids"]):
-            raise prompts.UnusableRow("empty_prompt", "the text has no token")
-        segments = coded["token_type_ids"] if self._has_segments else [()] * len(samples)
-        return [
-            Encoded(
-                sample.row, 0, sample.id, tuple(tokens), tuple(kinds) if any(kinds) else (), bool(detail.overflowing)
-            )
-            for sample, tokens, kinds, detail in zip(
-                samples, coded["input_ids"], segments, coded.encodings, strict=True
-            )
-        ]
+        first = [prompts.fill_row(self._template, sample) for sample in samples]
+        second = None if self._pair is None else [prompts.fill_row(self._pair, sample) for sample in samples]
+        coded = zip(samples, self._texts.coded(first, second), strict=True)
+        return [Encoded(s.row, 0, s.id, text.tokens, text.segments, text.truncated) for s, text in coded]
 
     def cost(self, encoded: Encoded) -> int:
         """Tokens of the input."""
@@ -99,7 +92,7 @@ class Encoder:
         padding = self._padding(batch)
         ids_BT, mask_BT = pad([row.tokens for row in batch], value=padding, side=self._side)
         inputs = {"input_ids": ids_BT, "attention_mask": mask_BT}
-        if self._has_segments and any(row.segments for row in batch):
+        if any(row.segments for row in batch):
             segments = [row.segments or (0,) * len(row.tokens) for row in batch]
             inputs["token_type_ids"] = pad(segments, value=0, side=self._side)[0]
         with device_faults(*ids_BT.shape), torch.inference_mode():
@@ -115,9 +108,7 @@ class Encoder:
 
     def blank(self, encoded: Encoded) -> Encoded:
         """As many tokens: the special ones of an empty text, around unknown ones."""
-        num_filled = max(0, len(encoded.tokens) - len(self._frame))
-        tokens = (*self._frame[:1], *(self._filler,) * num_filled, *self._frame[1:])
-        return replace(encoded, tokens=tokens[: len(encoded.tokens)], segments=())
+        return replace(encoded, tokens=self._texts.blank(len(encoded.tokens)), segments=())
 
     def close(self) -> None:
         """Free the device."""

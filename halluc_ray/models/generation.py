@@ -16,6 +16,7 @@ from transformers import GenerationConfig, StoppingCriteria
 from halluc_ray.config.prompting import Decoding, Reasoning
 from halluc_ray.models.answers import AnswerReader, end_tokens
 from halluc_ray.models.faults import device_faults
+from halluc_ray.models.padding import pad_token
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.models.protocol import Encoded, Output
 from halluc_ray.models.sampling import TokenChoice
@@ -57,7 +58,7 @@ class TextGeneration:
             tokenizer.eos_token_id,
         )
         self._reader = AnswerReader(decoding, tokenizer=tokenizer, ends=ends, reasoning=reasoning)
-        self.pad_token: int = next((t for t in (tokenizer.pad_token_id, *sorted(ends)) if t is not None), 0)
+        self.pad_token = pad_token(tokenizer.pad_token_id, *sorted(ends))
         network.generation_config = GenerationConfig(
             max_new_tokens=decoding.max_new_tokens,
             do_sample=False,

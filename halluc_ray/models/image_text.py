@@ -21,9 +21,9 @@ from halluc_ray.config import ImageTextSystem
 from halluc_ray.errors import ModelError, SpecError
 from halluc_ray.models.generation import TextGeneration
 from halluc_ray.models.image_prompts import ImagePrompter
+from halluc_ray.models.limits import longest_input, prompt_limit
 from halluc_ray.models.padding import pad
 from halluc_ray.models.pictures import black_like, decode_all
-from halluc_ray.models.pretrained import longest_input
 from halluc_ray.models.processors import load_processor
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.models.protocol import Encoded, Output
@@ -60,7 +60,7 @@ class ImageTextLM:
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.convert_ids_to_tokens(self._generation.pad_token)
         self._added = frozenset(self._tokenizer.added_tokens_decoder)
-        self._limit = self._input_limit()
+        self._limit = prompt_limit(system, positions=longest_input(network, self._tokenizer))
         self._try(folder)
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
@@ -136,16 +136,6 @@ class ImageTextLM:
         for draw in range(self.draws):
             yield Encoded(sample.row, draw, sample.id, tuple(ids), text=text, images=sample.images)
 
-    def _input_limit(self) -> int:
-        positions = longest_input(self._network, self._tokenizer)
-        room = positions - self._system.decoding.max_new_tokens
-        if room < 2:
-            raise SpecError(
-                f"systems.{self._system.name}.decoding.max_new_tokens: {self._system.decoding.max_new_tokens} leaves "
-                f"no room for a prompt in the model's {positions} positions; lower it"
-            )
-        return min(self._system.max_input_tokens, room)
-
     def _try(self, folder: Path) -> None:
         image = io.BytesIO()
         Image.new("RGB", _PROBE_SIZE).save(image, "PNG")
@@ -153,7 +143,7 @@ class ImageTextLM:
             self.encode([self._prompter.nothing_said(image.getvalue())])
         except UnusableRow as error:
             raise SpecError(
-                f"systems.{self._system.name}: a row of one image and next to no text can't be run ({error.detail}); "
+                f"systems[{self._system.name}]: a row of one image and next to no text can't be run ({error.detail}); "
                 "change template, system, shots or max_input_tokens"
             ) from error
         except (ValueError, TypeError, RuntimeError, LookupError, AttributeError, ImportError) as error:

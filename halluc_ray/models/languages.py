@@ -48,7 +48,7 @@ def set_languages(system: Seq2SeqSystem, tokenizer: Any, *, forced: int | None, 
         return codes[system.target_lang]
     if codes and forced is None and start not in codes.values():
         raise SpecError(
-            f"systems.{system.name}.target_lang: null, and the checkpoint writes {len(codes)} languages "
+            f"systems[{system.name}].target_lang: null, and the checkpoint writes {len(codes)} languages "
             f"({_some(codes)}) and prefers none; name the one to write"
         )
     return forced
@@ -60,11 +60,11 @@ def _check(system: Seq2SeqSystem, key: str, codes: dict[str, int]) -> None:
         return
     if not codes:
         raise SpecError(
-            f"systems.{system.name}.{key}: {code!r}, and the checkpoint's tokenizer has no language codes; where the "
+            f"systems[{system.name}].{key}: {code!r}, and the checkpoint's tokenizer has no language codes; where the "
             "model reads the language from its input, write it in template"
         )
     raise SpecError(
-        f"systems.{system.name}.{key}: {code!r} is none of the checkpoint's {len(codes)} languages; "
+        f"systems[{system.name}].{key}: {code!r} is none of the checkpoint's {len(codes)} languages; "
         f"it has {_some(codes)}"
     )
 

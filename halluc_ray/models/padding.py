@@ -1,6 +1,6 @@
 """Token ids of a batch as rectangular tensors.
 
-Knows widths and sides, no model. Callers: `encoder` (right), `causal` (left). Imports torch.
+Knows widths and sides, no model. Callers: the models. Imports torch.
 """
 
 from __future__ import annotations
@@ -35,3 +35,8 @@ def pad(
         ids_BT[position, place] = row
         mask_BT[position, place] = 1
     return torch.from_numpy(ids_BT), torch.from_numpy(mask_BT)
+
+
+def pad_token(*known: int | None) -> int:
+    """The first id that there is, else 0: the mask hides what it stands on."""
+    return next((token for token in known if token is not None), 0)

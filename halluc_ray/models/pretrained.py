@@ -28,7 +28,6 @@ _AUTO_CLASSES: dict[NetworkClass, Any] = {
 }
 _NOT_USED: dict[NetworkClass, tuple[str, ...]] = {"text-encoder": ("pooler.",)}
 """Weights that a class does without, by the start of their name: texts are pooled from the token's states."""
-_UNBOUNDED_TOKENS = 1_000_000
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
 
@@ -124,37 +123,3 @@ def _placed(device: str, *, quantised: bool) -> dict[str, Any]:
     if device == "cuda" and torch.cuda.device_count() > 1:
         return {"device_map": "auto"}
     return {"device_map": {"": device}} if quantised and device != "cpu" else {}
-
-
-def longest_input(network: Any, tokenizer: Any) -> int:
-    """Tokens that the network can take at most, by its position table for texts and its tokenizer's own limit."""
-    config = network.config.get_text_config() if hasattr(network.config, "vision_config") else network.config
-    return most_tokens(config, tokenizer, reserved=_reserved_positions(network))
-
-
-def most_tokens(config: Any, tokenizer: Any, *, reserved: int = 0) -> int:
-    """The same from a config.
-
-    Relative positions alone (T5 family) have no end: what their tokenizers call a limit is the length of training.
-
-    Args:
-        config: of the network.
-        tokenizer: of the network.
-        reserved: positions that no token takes.
-    """
-    names = ("max_position_embeddings", "n_positions", "max_encoder_position_embeddings")
-    positions = next((found for name in names if (found := getattr(config, name, None)) and found > 0), None)
-    if getattr(config, "relative_attention_num_buckets", None) and not getattr(config, names[0], None):
-        return _UNBOUNDED_TOKENS
-    limits = [_UNBOUNDED_TOKENS, int(tokenizer.model_max_length)]
-    if positions:
-        limits.append(int(positions) - reserved)
-    return min(limits)
-
-
-def _reserved_positions(network: Any) -> int:
-    """Rows of the position table that no token uses: the RoBERTa family counts from its padding id + 1."""
-    for name, module in network.named_modules():
-        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
-            return int(module.padding_idx) + 1
-    return 0

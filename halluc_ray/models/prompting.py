@@ -6,7 +6,6 @@ Callers: wiring, which has the shots checked before a run; `rendering`, `endpoin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -74,7 +73,7 @@ class Prompter:
         if self._reads_messages:
             own = _checked(sample.turns)
         else:
-            own = (Turn("user", prompts.fill(self._template, _fields(sample))),)
+            own = (Turn("user", prompts.fill_row(self._template, sample)),)
         shots = self._shots_before(own[-1].content)[without:]
         shown = chain.from_iterable((Turn("user", s.question), Turn("assistant", s.answer)) for s in shots)
         if own[0].role == "system":
@@ -91,7 +90,7 @@ class Prompter:
         Raises:
             UnusableRow: the sample lacks what the template reads.
         """
-        own = prompts.fill(self._template, _fields(sample))
+        own = prompts.fill_row(self._template, sample)
         return _BETWEEN_SHOTS.join([*(shot.as_text() for shot in self._shots_before(own)[without:]), own])
 
     def _shots_before(self, question: str) -> list[WrittenShot]:
@@ -119,7 +118,3 @@ def _checked(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
         last = turns[-1].role if turns else "nobody"
         raise UnusableRow(f"{last}_speaks_last", "the conversation must end with a turn of the user or of a tool")
     return turns
-
-
-def _fields(sample: Sample) -> Mapping[str, str]:
-    return {**sample.fields, "id": sample.id}

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from halluc_ray.errors import InputError, SpecError
+from halluc_ray.records import Sample
 
 PROMPT = "{prompt}"
 MESSAGES = "{messages}"
@@ -101,3 +102,12 @@ def fill(template: Template, fields: Mapping[str, str]) -> str:
             raise UnusableRow(f"null_{text}", f"the row has no {text}, which the template reads")
         texts.append(fields[text] if is_name else text)
     return "".join(texts)
+
+
+def fill_row(template: Template, sample: Sample) -> str:
+    """The text that a template makes of a row; `{id}` is the row's, or where none is mapped the column of that name.
+
+    Raises:
+        UnusableRow: see `fill`.
+    """
+    return fill(template, {"id": sample.id, **sample.fields})

@@ -20,8 +20,9 @@ from halluc_ray.config import Seq2SeqSystem
 from halluc_ray.errors import ModelError, SpecError
 from halluc_ray.models.generation import TextGeneration
 from halluc_ray.models.languages import set_languages
+from halluc_ray.models.limits import longest_input
 from halluc_ray.models.padding import pad
-from halluc_ray.models.pretrained import load_tokenizer, longest_input
+from halluc_ray.models.pretrained import load_tokenizer
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.models.protocol import Encoded, Output
 from halluc_ray.models.rendering import RenderedPrompt, Renderer
@@ -114,7 +115,7 @@ class Seq2SeqLM:
         new = self._system.decoding.max_new_tokens
         if new > (most := _longest_answer(self._network)):
             raise SpecError(
-                f"systems.{self._system.name}.decoding.max_new_tokens: {new} is more than the {most} that the model's "
+                f"systems[{self._system.name}].decoding.max_new_tokens: {new} is more than the {most} that the model's "
                 "decoder has positions for; lower it"
             )
         return min(self._system.max_input_tokens, positions)

@@ -20,7 +20,8 @@ from halluc_ray.config import CausalSystem
 from halluc_ray.errors import ModelError
 from halluc_ray.models.answers import AnswerReader, end_tokens
 from halluc_ray.models.causal_prompts import CausalPrompts
-from halluc_ray.models.pretrained import load_tokenizer, most_tokens
+from halluc_ray.models.limits import most_tokens
+from halluc_ray.models.pretrained import load_tokenizer
 from halluc_ray.models.protocol import Encoded, Output
 from halluc_ray.models.sampling import unit_key
 

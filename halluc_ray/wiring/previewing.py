@@ -112,6 +112,7 @@ class PromptView:
             if self._system.chat:
                 return [f"{turn.role}: {turn.content}\n" for turn in prompter.turns(sample)]
             return [prompter.text(sample)]
-        fields = {**sample.fields, "id": sample.id}
-        texts = (prompts.fill(prompts.parse(template), fields) for _, template in templates(self._system, Columns()))
+        texts = (
+            prompts.fill_row(prompts.parse(template), sample) for _, template in templates(self._system, Columns())
+        )
         return [f"{text}\n" for text in texts]

@@ -177,10 +177,10 @@ def test_languages_are_those_of_the_tokenizer(tmp_path):
 def test_languages_that_do_not_fit_are_refused(tmp_path, t5):
     folder = save_multilingual(tmp_path)
     with pytest.raises(
-        SpecError, match=r"systems\.m\.target_lang: 'fr' is none of the checkpoint's 52 languages.*af_ZA"
+        SpecError, match=r"systems\[m\]\.target_lang: 'fr' is none of the checkpoint's 52 languages.*af_ZA"
     ):
         load(folder, source_lang="de_DE", target_lang="fr")
-    with pytest.raises(SpecError, match=r"systems\.m\.target_lang: null, and the checkpoint writes 52 languages"):
+    with pytest.raises(SpecError, match=r"systems\[m\]\.target_lang: null, and the checkpoint writes 52 languages"):
         load(folder, source_lang="de_DE")
     with pytest.raises(SpecError, match=r"source_lang: 'de', and the checkpoint's tokenizer has no language codes"):
         load(t5, source_lang="de")
