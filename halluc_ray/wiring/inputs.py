@@ -59,12 +59,11 @@ def inputs_of(system: System, columns: Columns, *, where: str) -> SystemInputs:
         SpecError: a template is malformed.
     """
     mapped = columns.mapped()
-    known = mapped.keys() | {"id"}
     roles = set(_read_beside(system, frozenset(mapped)))
     own: dict[str, str] = {}
     for key, template in templates(system, columns):
         for name in sorted(prompts.parse(template, where=f"{where}.{key}").names):
-            if name in known:
+            if name in mapped:
                 roles.add(name)
             else:
                 own.setdefault(name, f"{where}.{key}")

@@ -5,7 +5,8 @@ import pickle
 import pytest
 
 from halluc_ray.errors import SpecError
-from halluc_ray.models.prompts import UnusableRow, fill, parse
+from halluc_ray.models.prompts import UnusableRow, fill, fill_row, parse
+from halluc_ray.records import Sample
 
 
 def test_names_and_literal_braces():
@@ -46,3 +47,9 @@ def test_a_null_role_fails_the_row_with_its_name():
     assert caught.value.reason == "null_context"
     again = pickle.loads(pickle.dumps(caught.value))
     assert (again.reason, str(again)) == ("null_context", str(caught.value))
+
+
+def test_an_id_is_the_rows_and_where_none_is_mapped_the_column_of_that_name():
+    template = parse("{id}: {prompt}")
+    assert fill_row(template, Sample(0, "q7", {"prompt": "p"})) == "q7: p"
+    assert fill_row(template, Sample(0, "0123abcd:0", {"prompt": "p", "id": "q7"})) == "q7: p"

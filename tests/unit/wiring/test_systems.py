@@ -12,9 +12,9 @@ from tests.unit.engine.checkpoints import save_checkpoint
 def resolve(tmp_path):
     folder = save_checkpoint(tmp_path / "model", labels={"1": "yes", "0": "no"})
 
-    def made(**options):
+    def made(*, mapped=None, **options):
         system = {"kind": "sequence-classification", "name": "k", "checkpoint": str(folder)} | options
-        corpus = {"uri": "c", "columns": {"prompt": "q", "response": "a"}}
+        corpus = {"uri": "c", "columns": mapped or {"id": "i", "prompt": "q", "response": "a"}}
         indicators = [{"kind": "label_mismatch"}]
         spec = RunSpec.model_validate({"corpus": corpus, "systems": [system], "indicators": indicators})
         return resolve_system(spec.systems[0], spec, device="cpu", accelerator=None)
@@ -52,6 +52,11 @@ def test_roles_are_those_of_the_templates(resolve):
 def test_a_placeholder_that_is_no_mapped_role_is_a_corpus_column(resolve):
     found = resolve(template="{q} {country}", pair_template="{context}")
     assert (found.roles, found.columns) == (set(), ("context", "country", "q"))
+
+
+def test_an_id_that_is_not_mapped_is_a_corpus_column_too(resolve):
+    found = resolve(template="{id}: {q}", mapped={"response": "a"})
+    assert (found.roles, found.columns) == (set(), ("id", "q"))
 
 
 def test_a_malformed_template_is_refused(resolve):
