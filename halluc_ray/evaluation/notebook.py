@@ -96,7 +96,7 @@ def score(
     """Judge recorded answers in memory, without Ray.
 
     Args:
-        table: one row per answer; a pandas or polars DataFrame will do.
+        table: one row per answer; a pandas or polars DataFrame, or a list of dicts, will do.
         indicators: as in a spec: `{"kind": "answer_mismatch", "mode": "exact"}`.
         columns: role -> column; by default each role is the column of its name.
 
@@ -110,7 +110,7 @@ def score(
     >>> score(rows, [{"kind": "answer_mismatch"}])["answer_mismatch"].to_pylist()
     ['supported', 'hallucinated']
     """
-    table = pa.table(table)
+    table = pa.Table.from_pylist(table) if isinstance(table, list) else pa.table(table)
     wired = wire_indicators([_entry(entry, position) for position, entry in enumerate(indicators)])
     _check_names(table, [each.name for each in wired])
     columns = columns or {role: role for role in ROLE_NEEDS if role in table.column_names}

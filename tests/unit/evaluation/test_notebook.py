@@ -27,6 +27,12 @@ def test_a_data_frame_is_scored():
     assert judged["answer_mismatch"].to_pylist() == ["supported", "hallucinated", "failed"]
 
 
+def test_a_list_of_dicts_is_scored():
+    rows = [{"response": "Paris", "reference": "Paris"}, {"response": None, "reference": "Paris"}]
+    judged = halluc_ray.score(rows, [{"kind": "answer_mismatch"}])
+    assert judged["answer_mismatch"].to_pylist() == ["supported", "failed"]
+
+
 def test_two_columns_of_one_name_are_refused():
     judged = halluc_ray.score(ANSWERS, [{"kind": "answer_mismatch"}], columns=COLUMNS)
     again = {"kind": "answer_mismatch"}
