@@ -148,8 +148,8 @@ def run_of_spec(store: ObjectStore, spec: RunSpec) -> RunFolder:
         pointer = json.loads(store.read(keys.spec_key(spec_digest(spec))))
     except ObjectMissing:
         raise InputError(
-            f"this spec has no run in {store.uri} yet; start one with `halluc-ray run` (a run with --set is found with the "
-            "same --set, or by its URI)"
+            f"this spec has no run in {store.uri} yet; start one with `halluc-ray run` (a run with --set is found with "
+            "the same --set, or by its URI)"
         ) from None
     return RunFolder(store, pointer["run_id"])
 
