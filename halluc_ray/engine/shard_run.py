@@ -34,7 +34,7 @@ from halluc_ray.models.endpoint.generator import EndpointGenerator
 from halluc_ray.models.execution import Failure, Generated
 from halluc_ray.records import Sample
 from halluc_ray.storage import ObjectStore, commits, parquet
-from halluc_ray.wiring.systems import Generator
+from halluc_ray.wiring.generators import Generator
 
 COUNTS_PART = "counts"
 GeneratorFor = Callable[[SystemPlan], Generator | EndpointGenerator]

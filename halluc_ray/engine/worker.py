@@ -21,8 +21,8 @@ from halluc_ray.models.networks import Networks
 from halluc_ray.storage import open_store
 from halluc_ray.storage.files import verify_unchanged
 from halluc_ray.storage.probe import see_nonce
+from halluc_ray.wiring.generators import Generator, load_generator, see_checkpoint
 from halluc_ray.wiring.indicators import wire_indicators
-from halluc_ray.wiring.systems import Generator, load_generator, see_checkpoint
 
 
 @dataclass(frozen=True, slots=True)

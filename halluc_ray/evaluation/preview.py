@@ -26,9 +26,9 @@ from halluc_ray.engine.shards import shard_of
 from halluc_ray.errors import SpecError
 from halluc_ray.records import OUTCOMES, Shard
 from halluc_ray.storage import ObjectStore, commits, open_store, parquet
+from halluc_ray.wiring.generators import Generator, load_generator
 from halluc_ray.wiring.indicators import wire_indicators
 from halluc_ray.wiring.previewing import PromptView, ShownPrompt
-from halluc_ray.wiring.systems import Generator, load_generator
 
 _EVIDENCE = ("score", "reason", "span_start", "span_stop", "span", "against")
 

@@ -1,7 +1,7 @@
 """From a system's `adapter` key to an adapter that was checked, and to its folder on this machine.
 
-Knows which systems may have one and where their stores lie; what an adapter is, `models.adapters` knows.
-Callers: `systems`, at the plan and inside actors.
+Holds it against its base at the plan; what an adapter is, `models.adapters` knows. Callers: `systems`,
+at the plan, and `generators`, inside actors.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from halluc_ray.config import CheckpointSystem, Store
 from halluc_ray.models.adapters import Adapter, inspect_adapter
 from halluc_ray.models.checkpoint_cache import fetch_checkpoint
-from halluc_ray.models.checkpoint_sources import Source, open_source
+from halluc_ray.models.checkpoint_sources import Source
 from halluc_ray.models.checkpoints import Checkpoint, stored_tensors
 from halluc_ray.models.networks import LocalAdapter
 from halluc_ray.models.quantisation import package_versions, quantisation_of
-from halluc_ray.storage import open_store
+from halluc_ray.wiring.sources import adapter_source
 
 
 def find_adapter(system: CheckpointSystem, store: Store, *, base: Source, checkpoint: Checkpoint) -> Adapter | None:
@@ -28,13 +28,13 @@ def find_adapter(system: CheckpointSystem, store: Store, *, base: Source, checkp
     Raises:
         SpecError, InputError: it can't be run, does not fit, or has no effect.
     """
-    uri = adapter_uri(system)
-    if uri is None:
+    source = adapter_source(system, store)
+    if source is None:
         return None
     where = f"systems[{system.name}].adapter"
     tensors = stored_tensors(base)
     quantisation = quantisation_of(checkpoint.config)
-    return inspect_adapter(adapter_source(system, uri, store), base=tensors, quantisation=quantisation, where=where)
+    return inspect_adapter(source, base=tensors, quantisation=quantisation, where=where)
 
 
 def fetch_adapter(system: CheckpointSystem, store: Store, adapter: Adapter | None) -> LocalAdapter | None:
@@ -43,23 +43,11 @@ def fetch_adapter(system: CheckpointSystem, store: Store, adapter: Adapter | Non
     Raises:
         InputChanged: its files are no longer the planned ones.
     """
-    uri = adapter_uri(system)
-    if adapter is None or uri is None:
+    source = adapter_source(system, store)
+    if adapter is None or source is None:
         return None
-    folder = fetch_checkpoint(adapter_source(system, uri, store), adapter.files, digest=adapter.digest)
+    folder = fetch_checkpoint(source, adapter.files, digest=adapter.digest)
     return LocalAdapter(folder, adapter.digest, adapter.new_weights)
-
-
-def adapter_uri(system: CheckpointSystem) -> str | None:
-    """What the system's section says of an adapter; None where it says nothing, or its kind has no such key."""
-    uri: str | None = getattr(system, "adapter", None)
-    return uri
-
-
-def adapter_source(system: CheckpointSystem, uri: str, store: Store) -> Source:
-    """Where the adapter lies."""
-    opened = open_store(uri, endpoint=store.endpoint, region=store.region) if uri.startswith("s3://") else None
-    return open_source(uri, store=opened, where=f"systems[{system.name}]", key="adapter")
 
 
 def adapter_numerics(adapter: Adapter | None) -> dict[str, str | int]:

@@ -27,8 +27,9 @@ from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.models.protocol import Encoded
 from halluc_ray.models.visible import Piece, PieceKind, pieces_of
 from halluc_ray.records import Sample
+from halluc_ray.wiring.generators import Generator, checkpoint_folder
 from halluc_ray.wiring.inputs import templates
-from halluc_ray.wiring.systems import Generator, ResolvedSystem, checkpoint_folder
+from halluc_ray.wiring.systems import ResolvedSystem
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,43 +1,34 @@
-"""From the spec's systems to what the engine runs: checkpoints, numerics, labels, loaded models.
+"""From the spec's systems to what a plan freezes of them: checkpoint, adapter, numerics, labels, settings.
 
-Resolving imports no torch: the driver does it. Loading happens inside actors. Called by the plan
-and by the worker.
+Loads no model and imports no torch: the driver does it. Called by the plan; what it gives travels to the
+actors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from halluc_ray.config import CheckpointSystem, EmbedderSystem, EndpointSystem, RecordedSystem, RunSpec, Store, System
+from halluc_ray.config import EmbedderSystem, EndpointSystem, RecordedSystem, RunSpec, System
 from halluc_ray.config.prompting import Decoding
 from halluc_ray.config.systems import PromptSection
 from halluc_ray.models import numerics as numerics_of
 from halluc_ray.models import prompts
 from halluc_ray.models.adapters import Adapter
-from halluc_ray.models.checkpoint_cache import fetch_checkpoint
-from halluc_ray.models.checkpoint_sources import Source, open_source
 from halluc_ray.models.checkpoints import Checkpoint, inspect_checkpoint
-from halluc_ray.models.endpoint.generator import EndpointGenerator
 from halluc_ray.models.endpoint.pace import longest_s_per_row
 from halluc_ray.models.endpoint.requests import RequestWriter, request_url
-from halluc_ray.models.execution import Failure, Generated, generate
 from halluc_ray.models.kinds import KINDS, refuse_other_kind
-from halluc_ray.models.loading import load_model
-from halluc_ray.models.networks import Networks
 from halluc_ray.models.numerics import Device
-from halluc_ray.models.protocol import Encoded, Model
 from halluc_ray.models.sentence_transformers import read_pooling
 from halluc_ray.models.versions import SEMANTICS_VERSIONS
-from halluc_ray.records import Sample
-from halluc_ray.storage import open_store
-from halluc_ray.wiring.adapters import adapter_numerics, adapter_source, adapter_uri, fetch_adapter, find_adapter
-from halluc_ray.wiring.endpoints import NOT_ASKED, open_endpoint
+from halluc_ray.wiring.adapters import adapter_numerics, find_adapter
+from halluc_ray.wiring.endpoints import NOT_ASKED
 from halluc_ray.wiring.inputs import gives, inputs_of
 from halluc_ray.wiring.labels import labels_of
 from halluc_ray.wiring.prompting import check_prompt, settle_prompt
+from halluc_ray.wiring.sources import checkpoint_source
 
 _NOT_GENERATED = ("name", "kind", "checkpoint", "adapter", "revision", "dtype", "labels", *NOT_ASKED)
 
@@ -95,26 +86,6 @@ class ResolvedSystem:
         return self.spec.name_from if isinstance(self.spec, RecordedSystem) else None
 
 
-class Generator:
-    """A loaded model that turns samples into a generate part."""
-
-    def __init__(self, model: Model, *, token_budget: int) -> None:
-        self._model = model
-        self._token_budget = token_budget
-
-    def generate(self, samples: Sequence[Sample], failures: Sequence[Failure]) -> Generated:
-        """Outputs of the samples beside the failed rows, and notes; see `models.execution`."""
-        return generate(self._model, samples=samples, failures=failures, token_budget=self._token_budget)
-
-    def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
-        """What the model is fed for each sample and draw; see `Model.encode`."""
-        return self._model.encode(samples)
-
-    def close(self) -> None:
-        """Free the device."""
-        self._model.close()
-
-
 def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator: str | None) -> ResolvedSystem:
     """Find the checkpoint and freeze the numerics.
 
@@ -138,7 +109,7 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
         case EndpointSystem():
             request_url(system, RequestWriter(system).path)
         case _:
-            source = _source(system, spec.store)
+            source = checkpoint_source(system, spec.store)
             checkpoint = inspect_checkpoint(source)
             refuse_other_kind(system, checkpoint.config, where=where)
             check_prompt(system, source, checkpoint.config, where=where)
@@ -170,77 +141,6 @@ def resolve_system(system: System, spec: RunSpec, *, device: Device, accelerator
         threads=spec.engine.cpus_per_actor,
         adapter=adapter,
     )
-
-
-def load_generator(
-    resolved: ResolvedSystem, store: Store, *, bitwise: bool, networks: Networks | None = None
-) -> Generator | EndpointGenerator:
-    """Load a system's model on this machine, fetching its checkpoint once per node.
-
-    Args:
-        resolved: the system.
-        store: how its checkpoint's store is reached.
-        bitwise: refuse a machine that can't produce the planned bytes.
-        networks: what this process holds of networks: a base that is there is not read again.
-
-    Raises:
-        NumericsMismatch: this machine can't produce the planned bytes.
-        InputChanged: the checkpoint is not the planned one.
-        ModelError: it can't be loaded.
-        SpecError: an endpoint's key is not in the environment here.
-    """
-    system, checkpoint = resolved.spec, resolved.checkpoint
-    if isinstance(system, EndpointSystem):
-        return open_endpoint(system)
-    if isinstance(system, RecordedSystem) or checkpoint is None:
-        raise TypeError(f"{system.kind} loads no model")
-    if bitwise:
-        numerics_of.check(resolved.numerics)
-    folder = checkpoint_folder(resolved, store)
-    if networks is not None and resolved.scheduled:
-        networks.close()  # a backend of its own wants the whole device
-    model = load_model(
-        system,
-        folder=folder,
-        numerics=resolved.numerics,
-        labels=resolved.labels,
-        threads=resolved.threads,
-        digest=checkpoint.digest,
-        adapter=fetch_adapter(system, store, resolved.adapter),
-        networks=networks,
-    )
-    return Generator(model, token_budget=int(resolved.numerics["token_budget"]))
-
-
-def checkpoint_folder(resolved: ResolvedSystem, store: Store) -> Path:
-    """Folder on this machine that holds a system's checkpoint, fetched where it is not there.
-
-    Raises:
-        InputChanged: the checkpoint is not the planned one.
-    """
-    system, checkpoint = resolved.spec, resolved.checkpoint
-    if isinstance(system, RecordedSystem | EndpointSystem) or checkpoint is None:
-        raise TypeError(f"{system.kind} loads no model")
-    return fetch_checkpoint(_source(system, store), checkpoint.files, digest=checkpoint.digest)
-
-
-def see_checkpoint(resolved: ResolvedSystem, store: Store) -> None:
-    """Show that this machine sees the system's checkpoint, where it has one.
-
-    Raises:
-        SpecError, InputError, StoreError: it does not.
-    """
-    if not isinstance(resolved.spec, RecordedSystem | EndpointSystem):
-        _source(resolved.spec, store).files()
-        if uri := adapter_uri(resolved.spec):
-            adapter_source(resolved.spec, uri, store).files()
-
-
-def _source(system: CheckpointSystem, store: Store) -> Source:
-    opened = None
-    if system.checkpoint.startswith("s3://"):
-        opened = open_store(system.checkpoint, endpoint=store.endpoint, region=store.region)
-    return open_source(system.checkpoint, revision=system.revision, store=opened, where=f"systems[{system.name}]")
 
 
 def _settings(system: System) -> dict[str, Any]:

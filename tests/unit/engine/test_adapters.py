@@ -12,8 +12,8 @@ from halluc_ray.errors import SpecError
 from halluc_ray.evaluation.planning import done_shards, missing_tasks
 from halluc_ray.models.networks import Networks
 from halluc_ray.storage import commits, open_store, parquet
+from halluc_ray.wiring.generators import load_generator
 from halluc_ray.wiring.indicators import wire_indicators
-from halluc_ray.wiring.systems import load_generator
 from tests.unit.engine.whole import plan_of, spec_of, write
 from tests.unit.models.conftest import TEXTS, bert, llama  # noqa: F401 - fixtures
 from tests.unit.models.lora import change_config, merge, save_adapter, save_t5

@@ -10,8 +10,8 @@ from halluc_ray.engine.shard_run import ShardRunner
 from halluc_ray.evaluation.planning import done_shards, missing_tasks
 from halluc_ray.evaluation.runs import RunFolder
 from halluc_ray.storage import open_store
+from halluc_ray.wiring.generators import load_generator
 from halluc_ray.wiring.indicators import wire_indicators
-from halluc_ray.wiring.systems import load_generator
 from tests.unigram import save_unigram
 from tests.unit.engine.whole import plan_of, report_of, write
 

@@ -18,8 +18,8 @@ from halluc_ray.evaluation.runs import RunFolder
 from halluc_ray.models.endpoint import pace
 from halluc_ray.storage import ObjectStore, open_store
 from halluc_ray.storage.commits import read_commit, sweep
+from halluc_ray.wiring.generators import load_generator
 from halluc_ray.wiring.indicators import wire_indicators
-from halluc_ray.wiring.systems import load_generator
 from tests.openai_server import OpenAIServer, Reply
 from tests.unit.engine.whole import answers, plan_of, report_of, spec_of, write
 

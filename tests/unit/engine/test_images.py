@@ -19,8 +19,8 @@ from halluc_ray.evaluation.runs import RunFolder
 from halluc_ray.reports.samples import samples
 from halluc_ray.storage import commits, open_store, parquet
 from halluc_ray.storage.files import CorpusFile
+from halluc_ray.wiring.generators import load_generator
 from halluc_ray.wiring.indicators import wire_indicators
-from halluc_ray.wiring.systems import load_generator
 from tests.tiny_models import save_classifier
 from tests.unit.engine.whole import plan_of, report_of, write
 from tests.unit.models.pictured import SIZES, TEXTS, clip, llava, picture

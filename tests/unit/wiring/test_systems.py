@@ -4,7 +4,8 @@ import pytest
 
 from halluc_ray.config import RunSpec, Store
 from halluc_ray.errors import InputError, SpecError
-from halluc_ray.wiring.systems import load_generator, resolve_system
+from halluc_ray.wiring.generators import load_generator
+from halluc_ray.wiring.systems import resolve_system
 from tests.unit.engine.checkpoints import save_checkpoint
 
 
