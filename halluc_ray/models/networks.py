@@ -102,8 +102,10 @@ class Networks:
             self._network.generation_config = copy.deepcopy(self._generation_config)
         if adapter is None:
             self._undress()
-        else:
-            self._wear(adapter, folder)
+        elif not self._wear(adapter, folder):
+            return self.lend(
+                kind, folder, digest=digest, adapter=adapter, dtype=dtype, attention=attention, device=device
+            )
         return self._network.eval()
 
     def close(self) -> None:
@@ -121,13 +123,20 @@ class Networks:
         if self._wrapper is not None:
             self._wrapper.base_model.disable_adapter_layers()
 
-    def _wear(self, adapter: LocalAdapter, base: Path) -> None:
+    def _wear(self, adapter: LocalAdapter, base: Path) -> bool:
+        """Whether it is worn now; where it finds no place beside those that are held, nothing is held any more.
+
+        peft puts no LoRA layer over a module that another adapter brings whole, nor the other way round.
+        """
         name = adapter.digest[:_NAME_DIGITS]
         if name not in self._worn:
             try:
                 self._attach(name, adapter.folder)
             except _ATTACH_ERRORS as error:
+                is_alone = not self._worn
                 self.close()
+                if not is_alone:
+                    return False
                 raise ModelError(
                     f"adapter {adapter.folder}: can't be put on {base} ({error}); name the base that it was trained "
                     "on, or merge it into a checkpoint"
@@ -139,6 +148,7 @@ class Networks:
         while len(self._worn) > self._max_adapters:
             oldest, _ = self._worn.popitem(last=False)
             self._wrapper.delete_adapter(oldest)
+        return True
 
     def _attach(self, name: str, folder: Path) -> None:
         """Put an adapter over the base; raises ValueError where not each of its tensors finds its place."""

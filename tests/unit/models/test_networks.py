@@ -166,3 +166,14 @@ def test_a_head_that_the_base_lacks_comes_with_the_adapter(bases, tmp_path):
     assert torch.equal(outputs(networks.lend(kind, body, digest="b", adapter=worn, **how), kind), whole)
     with pytest.raises(ModelError, match=r"no weights for classifier\.bias, classifier\.weight"):
         networks.lend(kind, body, digest="b", adapter=None, **how)
+
+
+def test_adapters_that_have_no_place_side_by_side_take_turns(gpt2, tmp_path):
+    """One brings a module whole that the other lays a matrix over."""
+    kind = "causal-lm"
+    whole = save_adapter(gpt2, tmp_path / "whole", kind=kind, targets=["c_attn"], seed=1, modules_to_save=["wte"])
+    low_rank = save_adapter(gpt2, tmp_path / "low_rank", kind=kind, targets=["wte"], seed=2)
+    alone = {adapter: outputs(lend(Networks(), kind, gpt2, adapter), kind) for adapter in (whole, low_rank)}
+    networks = Networks()
+    for adapter in (whole, low_rank, whole):
+        assert outputs(lend(networks, kind, gpt2, adapter), kind).equal(alone[adapter])
