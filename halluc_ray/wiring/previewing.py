@@ -67,7 +67,8 @@ class PromptView:
         """
         self._system = resolved.spec
         self._generator = generator
-        self._tokenizer = self._renderer = None
+        self._tokenizer: Any = None
+        self._renderer: Any = None
         if isinstance(self._system, RecordedSystem | EndpointSystem):
             return
         from halluc_ray.models.pretrained import load_tokenizer
@@ -99,12 +100,21 @@ class PromptView:
         if fed is not None:
             pieces = [pieces_of(self._tokenizer, ids) for ids in (fed.tokens, fed.pair) if ids]
             parted = [piece for text in pieces for piece in (*text, Piece(PieceKind.TEXT, "\n"))]
-            return ShownPrompt(tuple(parted[:-1]), fed.tokens + fed.pair)
+            return ShownPrompt(tuple(parted[:-1]), fed.tokens + fed.pair, self._num_cut(sample, fed))
         return ShownPrompt(tuple(Piece(PieceKind.TEXT, text) for text in self._texts(sample)))
 
     def _fed(self, sample: Sample) -> Encoded | None:
         """What the loaded model is given for the row's first draw."""
         return None if self._generator is None else self._generator.encode([sample])[0]
+
+    def _num_cut(self, sample: Sample, fed: Encoded) -> int:
+        """Tokens that a classifier's or a matcher's texts lost; a pair of segments is cut as one."""
+        if not fed.truncated:
+            return 0
+        texts = self._filled(sample)
+        read = [[text] for text in texts] if fed.pair else [texts]
+        num_whole = sum(len(self._tokenizer(*together, verbose=False)["input_ids"]) for together in read)
+        return num_whole - len(fed.tokens) - len(fed.pair)
 
     def _texts(self, sample: Sample) -> list[str]:
         if isinstance(self._system, ImageTextSystem):
@@ -113,7 +123,8 @@ class PromptView:
             if self._system.chat:
                 return [f"{turn.role}: {turn.content}\n" for turn in prompter.turns(sample)]
             return [prompter.text(sample)]
-        texts = (
-            prompts.fill_row(prompts.parse(template), sample) for _, template in templates(self._system, Columns())
-        )
-        return [f"{text}\n" for text in texts]
+        return [f"{text}\n" for text in self._filled(sample)]
+
+    def _filled(self, sample: Sample) -> list[str]:
+        """The system's templates, filled."""
+        return [prompts.fill_row(prompts.parse(text), sample) for _, text in templates(self._system, Columns())]

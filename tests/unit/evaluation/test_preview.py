@@ -20,6 +20,7 @@ from halluc_ray.storage import open_store
 from halluc_ray.wiring.generators import load_generator
 from halluc_ray.wiring.indicators import wire_indicators
 from tests.openai_server import OpenAIServer
+from tests.tiny_models import save_classifier
 from tests.unit.engine.whole import plan_of, report_of, spec_of, write
 from tests.unit.models.chains import save_chain
 
@@ -102,6 +103,17 @@ def test_a_run_says_the_same_and_counts_what_was_thought(spec):
     thought = sum(row.units[0].output["num_reasoning_tokens"] or 0 for row in rows if row.system == "thinker")
     assert facts["thinker"]["reasoning_tokens"] == thought == 15
     assert facts["clerk"]["reasoning_tokens"] == 0
+
+
+@pytest.mark.parametrize("pair", [{}, {"pair_template": "{reference}"}], ids=["one", "pair"])
+def test_what_a_classifier_does_not_read_is_counted(spec, tmp_path, pair):
+    checkpoint = save_classifier(tmp_path / "classifier", texts=["go", "Four"])
+    limits = {"template": "{prompt} " * 30, "max_input_tokens": 20}
+    system = {"kind": "sequence-classification", "name": "c", "checkpoint": str(checkpoint)} | limits | pair
+    row = shown(spec | {"systems": [system]}, rows=1)[0]
+    whole = AutoTokenizer.from_pretrained(checkpoint)("go " * 30, *(["Four"] if pair else []))["input_ids"]
+    assert row.units[0].output["truncated"]
+    assert (len(row.prompt.token_ids), row.prompt.num_cut) == (20, len(whole) - 20)
 
 
 def test_recorded_answers_are_judged_as_they_stand(spec):
