@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from halluc_ray.config import Engine, RunSpec
 from halluc_ray.errors import SpecError
-from halluc_ray.models.numerics import Device
+from halluc_ray.models.devices import Device
 
 GROWING_SLOTS = 8
 """`engine.actors: auto` asks for so many at least on a cluster that grows: waiting actors are what it grows for."""

@@ -25,7 +25,7 @@ from halluc_ray.engine.stages import plan_system
 from halluc_ray.engine.units import RAW
 from halluc_ray.errors import InputError, SpecError
 from halluc_ray.indicators.protocol import ScoringBatch
-from halluc_ray.models.numerics import Device
+from halluc_ray.models.devices import Device
 from halluc_ray.records import Shard
 from halluc_ray.records.runs import CorpusRecord, FileRecord, IndicatorRecord, RunRecord, SummaryRecord, SystemRecord
 from halluc_ray.records.schemas import SCHEMA_VERSION

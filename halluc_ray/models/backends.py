@@ -5,17 +5,16 @@ Knows vLLM's package by name and never imports it. Caller: `numerics`, at plan t
 
 from __future__ import annotations
 
-from typing import Literal
-
 from halluc_ray.config import CausalSystem, CheckpointSystem, Engine
 from halluc_ray.errors import SpecError
+from halluc_ray.models.devices import Device
 from halluc_ray.models.quantisation import package_versions
 
 VLLM = "vllm"
 _ABSENT = "absent"
 
 
-def freeze(system: CheckpointSystem, *, engine: Engine, device: Literal["cpu", "cuda"]) -> dict[str, str | int]:
+def freeze(system: CheckpointSystem, *, engine: Engine, device: Device) -> dict[str, str | int]:
     """Numerics of a system's backend; empty for transformers.
 
     Args:

@@ -17,10 +17,10 @@ from halluc_ray.models import numerics as numerics_of
 from halluc_ray.models import prompts
 from halluc_ray.models.adapters import Adapter
 from halluc_ray.models.checkpoints import Checkpoint, inspect_checkpoint
+from halluc_ray.models.devices import Device
 from halluc_ray.models.endpoint.pace import longest_s_per_row
 from halluc_ray.models.endpoint.requests import RequestWriter, request_url
 from halluc_ray.models.kinds import KINDS, refuse_other_kind
-from halluc_ray.models.numerics import Device
 from halluc_ray.models.sentence_transformers import read_pooling
 from halluc_ray.models.versions import SEMANTICS_VERSIONS
 from halluc_ray.wiring.adapters import adapter_numerics, find_adapter

@@ -12,6 +12,7 @@ from halluc_ray.models import numerics
 from halluc_ray.models.batches import plan_batches
 from halluc_ray.models.execution import generate
 from halluc_ray.models.loading import load_model
+from halluc_ray.models.token_budgets import auto_token_budget
 from halluc_ray.records import Sample
 
 from . import families
@@ -61,7 +62,7 @@ def batched(folder: Path, dtype: str, rows_per_batch: int | str, *, pairs: bool)
     model = load(folder, dtype, pairs=pairs)
     encoded = model.encode(SAMPLES)
     if rows_per_batch == "auto":
-        budget = numerics.auto_token_budget("sequence-classification", device_kind="cpu", num_parameters=10_000)
+        budget = auto_token_budget("sequence-classification", device_kind="cpu", num_parameters=10_000)
         plan = plan_batches([model.cost(row) for row in encoded], token_budget=budget)
     else:
         plan = [list(range(len(encoded)))[at : at + rows_per_batch] for at in range(0, len(encoded), rows_per_batch)]

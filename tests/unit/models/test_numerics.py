@@ -11,7 +11,8 @@ from transformers.models.auto import modeling_auto
 
 from halluc_ray.config import CausalSystem, ClassifierSystem, Engine
 from halluc_ray.errors import NumericsMismatch, SpecError
-from halluc_ray.models import numerics
+from halluc_ray.models import devices, numerics
+from halluc_ray.models.token_budgets import auto_token_budget
 
 ENCODER = ClassifierSystem(kind="sequence-classification", name="c", checkpoint="x")
 CAUSAL = CausalSystem(kind="causal-lm", name="m", checkpoint="x")
@@ -24,13 +25,13 @@ def resolve(system=ENCODER, device="cpu", config=None, num_parameters=22_000_000
 
 
 def test_isa_is_the_one_that_torch_picks():
-    assert numerics.cpu_isa() == torch.backends.cpu.get_cpu_capability()
+    assert devices.cpu_isa() == torch.backends.cpu.get_cpu_capability()
 
 
 @pytest.mark.parametrize("wished", ["default", "avx2"])
 def test_isa_follows_torch_s_override(wished):
     code = (
-        "import torch; from halluc_ray.models.numerics import cpu_isa; "
+        "import torch; from halluc_ray.models.devices import cpu_isa; "
         "print(cpu_isa(), torch.backends.cpu.get_cpu_capability())"
     )
     env = os.environ | {"ATEN_CPU_CAPABILITY": wished}
@@ -98,7 +99,7 @@ def test_threads_fix_the_bytes_of_a_cpu_and_not_those_of_a_gpu():
     ],
 )
 def test_ray_s_accelerator_types_are_found_in_device_names(name, planned, same):
-    assert (numerics._accelerator(name, {"accelerator": planned}) == planned) == same
+    assert (devices.card_name(name, planned=planned) == planned) == same
 
 
 def test_auto_is_a_pure_table():
@@ -106,7 +107,7 @@ def test_auto_is_a_pure_table():
     assert resolve(CAUSAL)["token_budget"] == 4_096
     assert resolve(CAUSAL, tokens_per_batch=77)["token_budget"] == 77
     sizes = [10**8, 10**9, 10**10, 10**11]
-    budgets = [numerics.auto_token_budget("causal-lm", device_kind="cuda", num_parameters=n) for n in sizes]
+    budgets = [auto_token_budget("causal-lm", device_kind="cuda", num_parameters=n) for n in sizes]
     assert budgets == sorted(budgets, reverse=True)
     assert resolve(config={"dtype": "float16"})["dtype"] == "float32"
     assert resolve(device="cuda", accelerator="H100", config={"dtype": "float16"})["dtype"] == "float16"
