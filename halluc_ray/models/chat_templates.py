@@ -1,22 +1,15 @@
-"""Chat templates: whether a checkpoint brings one, told from its files, and the day that they write into prompts.
+"""Whether a checkpoint brings a chat template: told from its files, without loading a tokenizer.
 
-Knows where transformers looks for one; renders nothing and imports no torch. Callers: wiring; `rendering`
-and `image_prompts`, for the day.
+Knows where transformers looks for one; renders nothing and imports no torch. Called by wiring.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
 
 from halluc_ray.models.checkpoint_sources import Source
 
 _TEMPLATE_FILES = frozenset({"chat_template.jinja", "chat_template.json"})
-_TODAY = datetime(2024, 7, 26)
-"""The day that Llama's templates name where they are told none."""
-
-_CLOCK = "strftime_now"
-_DIRECTIVES = "aAbBcdHIjmMpSUwWxXyY"
 _CONFIGS = ("tokenizer_config.json", "processor_config.json")
 
 
@@ -33,20 +26,3 @@ def has_chat_template(source: Source) -> bool:
         return any(config.get("chat_template") for config in configs)
     except (ValueError, AttributeError):
         return True
-
-
-def on_one_day(template: str) -> str:
-    """A chat template that writes the same day on every day: else prompts, and so answers, would change overnight.
-
-    `strftime_now`, which transformers gives to templates, is hidden by a macro of that name. Its closing tag
-    ends a line, so that the template's own first line is trimmed as before.
-    """
-    if _CLOCK not in template:
-        return template
-    said = {f"%{letter}": _TODAY.strftime(f"%{letter}") for letter in _DIRECTIVES}
-    return (
-        f"{{%- macro {_CLOCK}(format) %}}{{%- set day = namespace(text=format) %}}"
-        f"{{%- for directive, said in {json.dumps(said)}.items() %}}"
-        "{%- set day.text = day.text.replace(directive, said) %}{%- endfor %}{{- day.text }}{%- endmacro %}\n"
-        + template
-    )

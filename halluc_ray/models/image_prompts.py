@@ -12,12 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import jinja2
-
 from halluc_ray.config import ImageTextSystem
 from halluc_ray.errors import ModelError, SpecError
 from halluc_ray.models import prompts
-from halluc_ray.models.chat_templates import on_one_day
+from halluc_ray.models.chats import Chat
 from halluc_ray.models.prompting import Prompter
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.records import Sample, Turn
@@ -41,8 +39,8 @@ class ImagePrompter:
             ModelError: the processor has no image token.
         """
         self._system = system
+        self._key = f"systems[{system.name}].chat"
         self._prompter = Prompter(system)
-        self._tokenizer = processor.tokenizer
         token = getattr(processor, "image_token", None)
         if not isinstance(token, str):
             raise ModelError(
@@ -51,9 +49,10 @@ class ImagePrompter:
             )
         self._token = token
         self._framed = _framed(token, processor.tokenizer)
-        self._template = getattr(processor, "chat_template", None) or processor.tokenizer.chat_template
         self._places = re.compile(f"{_PLACE}|{re.escape(token)}")
-        if system.chat:
+        own = getattr(processor, "chat_template", None) or None
+        self._chat = Chat(processor.tokenizer, where=self._key, template=own) if system.chat else None
+        if self._chat is not None:
             self._check_chat()
 
     def text(self, sample: Sample) -> str:
@@ -65,12 +64,7 @@ class ImagePrompter:
         """
         number = len(sample.images)
         placed = replace(sample, fields={**sample.fields, "image": _PLACE * number})
-        try:
-            text = self._as_chat(placed) if self._system.chat else self._as_text(placed)
-        except jinja2.TemplateError as error:
-            raise UnusableRow(
-                "chat_template_refused", f"the chat template does not take the turns ({error})"
-            ) from error
+        text = self._as_text(placed) if self._chat is None else self._as_chat(self._chat, placed)
         found = text.count(self._token)
         if found != number:
             raise UnusableRow(
@@ -88,7 +82,7 @@ class ImagePrompter:
             return self._framed * len(sample.images) + text
         return text.replace(_PLACE, self._framed)
 
-    def _as_chat(self, sample: Sample) -> str:
+    def _as_chat(self, chat: Chat, sample: Sample) -> str:
         turns = self._prompter.turns(sample)
         first = self._first_own(sample, turns)
         own = "".join(turn.content for turn in turns[first:])
@@ -97,11 +91,7 @@ class ImagePrompter:
             {"role": turn.role, "content": [*self._images(in_front if k == first else 0), *self._parts(turn.content)]}
             for k, turn in enumerate(turns)
         ]
-        return str(
-            self._tokenizer.apply_chat_template(
-                said, chat_template=on_one_day(self._template), tokenize=False, add_generation_prompt=True
-            )
-        )
+        return chat.text(said)
 
     def _first_own(self, sample: Sample, turns: Sequence[Turn]) -> int:
         """The first turn after system and shots: the row's own begins there."""
@@ -124,18 +114,12 @@ class ImagePrompter:
         return [{"type": "image"} for _ in range(number)]
 
     def _check_chat(self) -> None:
-        key = f"systems.{self._system.name}.chat"
-        if self._template is None:
-            raise SpecError(
-                f"{key}: true, and the checkpoint has no chat template; set chat: false, or name a checkpoint that "
-                "was tuned to chat"
-            )
         try:
             self.text(self.nothing_said(b""))
         except UnusableRow as error:
             raise SpecError(
-                f"{key}: true, and the checkpoint's chat template does not take a turn with an image ({error.detail}); "
-                "set chat: false, or name a checkpoint that was tuned on images"
+                f"{self._key}: true, and the checkpoint's chat template does not take a turn with an image "
+                f"({error.detail}); set chat: false, or name a checkpoint that was tuned on images"
             ) from error
 
 

@@ -27,6 +27,7 @@ from halluc_ray.models.pictures import black_like, decode_all
 from halluc_ray.models.processors import load_processor
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.models.protocol import Encoded, Output
+from halluc_ray.models.rendering import refuse_doubled_bos
 from halluc_ray.records import Sample
 
 _NOT_READ = ("labels",)
@@ -128,9 +129,7 @@ class ImageTextLM:
 
     def _draws_of(self, sample: Sample, text: str) -> Iterator[Encoded]:
         ids = self._prepared([text], [decode_all(sample.images)])["input_ids"][0].tolist()
-        bos = self._tokenizer.bos_token_id
-        if bos is not None and ids[:2] == [bos, bos]:
-            raise UnusableRow("doubled_bos", f"the prompt begins with {self._tokenizer.bos_token} twice")
+        refuse_doubled_bos(ids, self._tokenizer)
         if len(ids) > self._limit:
             raise UnusableRow("prompt_too_long", f"{len(ids)} tokens, those of images included; at most {self._limit}")
         for draw in range(self.draws):

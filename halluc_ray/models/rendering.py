@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
-
 from halluc_ray.config import CausalSystem, ChoicesSystem, Seq2SeqSystem
 from halluc_ray.errors import SpecError
-from halluc_ray.models.chat_templates import on_one_day
+from halluc_ray.models.chats import Chat
 from halluc_ray.models.prompting import Prompter
 from halluc_ray.models.prompts import UnusableRow
 from halluc_ray.records import Sample, Turn
@@ -41,7 +39,9 @@ class Renderer:
         """
         self._system = system
         self._tokenizer = tokenizer
+        self._where = f"systems[{system.name}]"
         self._prompter = Prompter(system)
+        self._chat = Chat(tokenizer, where=f"{self._where}.chat") if system.chat else None
         self._fixed = len(self._check_fixed())
 
     def fitted(self, samples: Sequence[Sample], *, limit: int) -> list[RenderedPrompt]:
@@ -66,14 +66,9 @@ class Renderer:
         Raises:
             UnusableRow: a sample lacks what the template reads, or the chat template refuses its turns.
         """
-        if not self._system.chat:
+        if self._chat is None:
             return [self._prompter.text(sample, without=without) for sample in samples]
-        try:
-            return [self._as_chat(self._prompter.turns(sample, without=without)) for sample in samples]
-        except jinja2.TemplateError as error:
-            raise UnusableRow(
-                "chat_template_refused", f"the chat template does not take the turns ({error})"
-            ) from error
+        return [self._chat.text(_written(self._prompter.turns(sample, without=without))) for sample in samples]
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each prompt, uncut; a chat template writes the special tokens itself.
@@ -82,8 +77,8 @@ class Renderer:
             UnusableRow: a prompt begins with two beginning-of-sequence tokens.
         """
         coded = self._coded(texts)
-        if any(self._is_doubled(ids) for ids in coded):
-            raise UnusableRow("doubled_bos", f"the prompt begins with {self._tokenizer.bos_token} twice")
+        for ids in coded:
+            refuse_doubled_bos(ids, self._tokenizer)
         return coded
 
     def check_room(self, limit: int) -> None:
@@ -97,7 +92,7 @@ class Renderer:
         """
         if self._fixed >= limit:
             raise SpecError(
-                f"systems.{self._system.name}: system, shots and template alone take {self._fixed} tokens of the "
+                f"{self._where}: system, shots and template alone take {self._fixed} tokens of the "
                 f"{limit} that a prompt may have, and leave no room for the row; show fewer shots, or raise "
                 "max_input_tokens where the model has the positions"
             )
@@ -110,53 +105,49 @@ class Renderer:
             [ids] = self.tokens([text])
         return RenderedPrompt(text, tuple(ids), shortened=without > 0)
 
-    def _as_chat(self, turns: Sequence[Turn]) -> str:
-        written = [{"role": turn.role, "content": turn.content} for turn in turns]
-        template = on_one_day(self._tokenizer.get_chat_template())
-        return str(
-            self._tokenizer.apply_chat_template(
-                written, chat_template=template, tokenize=False, add_generation_prompt=True
-            )
-        )
-
     def _coded(self, texts: Sequence[str]) -> list[list[int]]:
         coded = self._tokenizer(list(texts), add_special_tokens=not self._system.chat, verbose=False)
         return [list(ids) for ids in coded["input_ids"]]
 
-    def _is_doubled(self, ids: Sequence[int]) -> bool:
-        bos = self._tokenizer.bos_token_id
-        return bos is not None and list(ids[:2]) == [bos, bos]
-
     def _check_fixed(self) -> list[int]:
         """Tokens of a prompt whose row says next to nothing."""
-        where = f"systems.{self._system.name}"
         row = self._prompter.nothing_said()
-        text = self._checked_chat(row, f"{where}.chat") if self._system.chat else self._prompter.text(row)
+        text = self._prompter.text(row) if self._chat is None else self._checked_chat(self._chat, row)
         [ids] = self._coded([text])
-        if self._is_doubled(ids):
-            writer = "the chat template" if self._system.chat else "the tokenizer"
+        try:
+            refuse_doubled_bos(ids, self._tokenizer)
+        except UnusableRow as error:
+            writer = "the tokenizer" if self._chat is None else "the chat template"
             raise SpecError(
-                f"{where}: prompts would begin with {self._tokenizer.bos_token} twice, for {writer} writes one; take "
-                "it out of template or system"
-            )
+                f"{self._where}: prompts would begin with {self._tokenizer.bos_token} twice, for {writer} writes one; "
+                "take it out of template or system"
+            ) from error
         return ids
 
-    def _checked_chat(self, row: Sample, key: str) -> str:
-        if self._tokenizer.chat_template is None:
-            raise SpecError(
-                f"{key}: true, and the checkpoint has no chat template; set chat: false, or name a checkpoint that "
-                "was tuned to chat"
-            )
+    def _checked_chat(self, chat: Chat, row: Sample) -> str:
         try:
-            text = self._as_chat(self._prompter.turns(row))
-        except (jinja2.TemplateError, ValueError) as error:
-            raise SpecError(
-                f"{key}: true, and the tokenizer's chat template does not take the turns ({error}); set chat: false, "
-                "or drop system"
-            ) from error
+            text = chat.text(_written(self._prompter.turns(row)))
+        except (UnusableRow, ValueError) as error:
+            said = error.detail if isinstance(error, UnusableRow) else f"the chat template fails ({error})"
+            raise SpecError(f"{self._where}.chat: true, and {said}; set chat: false, or drop system") from error
         if self._system.system is not None and self._system.system.strip() not in text:
             raise SpecError(
-                f"systems.{self._system.name}.system: the tokenizer's chat template leaves the system turn out; put "
-                "those words into template"
+                f"{self._where}.system: the tokenizer's chat template leaves the system turn out; put those words "
+                "into template"
             )
         return text
+
+
+def refuse_doubled_bos(tokens: Sequence[int], tokenizer: Any) -> None:
+    """Refuse a prompt that begins with two beginning-of-sequence tokens: models were not trained on such.
+
+    Raises:
+        UnusableRow: `doubled_bos`.
+    """
+    bos = tokenizer.bos_token_id
+    if bos is not None and list(tokens[:2]) == [bos, bos]:
+        raise UnusableRow("doubled_bos", f"the prompt begins with {tokenizer.bos_token} twice")
+
+
+def _written(turns: Sequence[Turn]) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.content} for turn in turns]

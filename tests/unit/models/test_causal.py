@@ -112,7 +112,7 @@ def test_chat_turns_are_those_of_the_tokenizer(llama, gpt2):
     row = model.encode([Sample(0, "x", {"prompt": "why?"})])[0]
     text = AutoTokenizer.from_pretrained(llama).decode(row.tokens)
     assert text == "<|system|>Be brief.<|end|><|user|>Q: why?<|end|><|assistant|>"
-    with pytest.raises(SpecError, match=r"systems\.m\.chat: true.*set chat: false"):
+    with pytest.raises(SpecError, match=r"systems\[m\]\.chat: true.*set chat: false"):
         causal(gpt2, chat=True)
 
 

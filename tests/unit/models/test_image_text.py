@@ -262,7 +262,7 @@ def test_a_trace_is_taken_off(writers):
 
 
 def test_checkpoints_and_systems_that_do_not_fit(writers, tmp_path):
-    with pytest.raises(SpecError, match=r"systems\.v\.chat: true, and the checkpoint has no chat template"):
+    with pytest.raises(SpecError, match=r"systems\[v\]\.chat: true, and the checkpoint has no chat template"):
         loaded(writers["paligemma"], chat=True)
     with pytest.raises(SpecError, match=r"max_new_tokens: 1023 leaves no room for a prompt in the model's 1024"):
         loaded(writers["llava"], decoding={"max_new_tokens": 1023})

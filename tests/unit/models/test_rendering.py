@@ -134,7 +134,7 @@ def test_without_a_chat_the_tokenizer_writes_its_special_tokens(tokenizer_with):
 )
 def test_a_prompt_that_begins_twice_is_refused_before_any_row(tokenizer_with, options):
     with pytest.raises(
-        SpecError, match=r"systems\.m: prompts would begin with <\|begin_of_text\|> twice.*the tokenizer"
+        SpecError, match=r"systems\[m\]: prompts would begin with <\|begin_of_text\|> twice.*the tokenizer"
     ):
         renderer(tokenizer_with(None), **options)
     renderer(tokenizer_with(None, adds_bos=False), **options)
@@ -155,7 +155,7 @@ def test_a_row_that_begins_with_one_more_fails_alone(tokenizer_with):
 
 
 def test_a_chat_without_a_template_is_refused(tokenizer_with):
-    with pytest.raises(SpecError, match=r"systems\.m\.chat: true, and the checkpoint has no chat template"):
+    with pytest.raises(SpecError, match=r"systems\[m\]\.chat: true, and the checkpoint has no chat template"):
         renderer(tokenizer_with(None), chat=True)
 
 
@@ -174,7 +174,7 @@ def test_a_system_turn_that_the_template_leaves_out_is_refused(tokenizer_with):
     deaf = "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}{% endfor %}"
     assert renderer(tokenizer_with(deaf), chat=True).texts([SAMPLE]) == [" 首都在哪？ "]
     with pytest.raises(
-        SpecError, match=r"systems\.m\.system: the tokenizer's chat template leaves the system turn out"
+        SpecError, match=r"systems\[m\]\.system: the tokenizer's chat template leaves the system turn out"
     ):
         renderer(tokenizer_with(deaf), chat=True, system="Be brief.")
     assert "Be brief." in renderer(tokenizer_with(LLAMA3), chat=True, system=" Be brief. \n").texts([SAMPLE])[0]
