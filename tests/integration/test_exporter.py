@@ -62,7 +62,7 @@ def prometheus(folder: Path, target: str) -> Iterator[str]:
     [job] = [job for job in config["scrape_configs"] if job["job_name"] == "halluc_ray_nights"]
     job["static_configs"], job["scrape_interval"] = [{"targets": [target]}], "1s"
     config["global"] |= {"scrape_timeout": "1s", "evaluation_interval": "1s"}
-    config |= {"scrape_configs": [job], "rule_files": [str(MONITORING / "alerts.yml")]}
+    config |= {"scrape_configs": [job], "rule_files": [str(MONITORING / "nights.yml")]}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_ports(1)[0]}"
     command = ["prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
