@@ -59,11 +59,11 @@ def exporter(
         registry = CollectorRegistry()
         registry.register(shown)
         if textfile is not None:
-            raise typer.Exit(_write(shown, registry, textfile))
-        _serve(shown, registry, host=host, port=port or 0, every=every)
+            raise typer.Exit(_write(shown, registry, textfile, store=store))
+        _serve(shown, registry, host=host, port=port or 0, every=every, store=store)
 
 
-def _write(shown: Exporter, registry: CollectorRegistry, path: Path) -> int:
+def _write(shown: Exporter, registry: CollectorRegistry, path: Path, *, store: str) -> int:
     """Write the file, also where the store could not be listed: it then says so."""
     from prometheus_client.openmetrics.exposition import generate_latest
 
@@ -77,10 +77,12 @@ def _write(shown: Exporter, registry: CollectorRegistry, path: Path) -> int:
     if trouble is not None:
         typer.echo(f"error: {trouble}", err=True)
         return INCOMPLETE
+    if shown.is_empty:
+        typer.echo(f"warning: {_nothing_in(store)}", err=True)
     return DONE
 
 
-def _serve(shown: Exporter, registry: CollectorRegistry, *, host: str, port: int, every: float) -> None:
+def _serve(shown: Exporter, registry: CollectorRegistry, *, host: str, port: int, every: float, store: str) -> None:
     """Answer scrapes from the last reading, and read again, until SIGINT or SIGTERM."""
     from prometheus_client import start_http_server
 
@@ -100,10 +102,14 @@ def _serve(shown: Exporter, registry: CollectorRegistry, *, host: str, port: int
     typer.echo(f"http://{host}:{server.server_port}/metrics")
     told = ""
     while not stop.is_set():
-        trouble = str(shown.refresh() or "")
+        trouble = str(shown.refresh() or (_nothing_in(store) if shown.is_empty else ""))
         if trouble and trouble != told:
             typer.echo(f"warning: {trouble}", err=True)
         told = trouble
         stop.wait(every)
     server.shutdown()
     server.server_close()
+
+
+def _nothing_in(store: str) -> str:
+    return f"{store} holds no night and no finished run yet; is it the `output` of the suite?"

@@ -87,6 +87,7 @@ OF_A_STORE = (
     Metric("halluc_ray_exporter_up", "1 where the last reading could list the store, else 0"),
     Metric("halluc_ray_exporter_read_timestamp_seconds", "When the store was last listed in full"),
     Metric("halluc_ray_exporter_store_errors", "Listings and objects that could not be read", ("part",), "counter"),
+    Metric("halluc_ray_exporter_unreadable", "Objects that the last reading could not read", ("part",)),
     Metric("halluc_ray_exporter_objects", "Objects of the store that the series stand on", ("part",)),
     Metric("halluc_ray_exporter_left_out", "Things that have no series because there are too many", ("what",)),
 )

@@ -51,6 +51,11 @@ class Exporter(Collector):
         self._families: list[Family] = []
         self._show(up=False)
 
+    @property
+    def is_empty(self) -> bool:
+        """The last reading met no night and no finished run."""
+        return not (self._history.nights or self._history.noted)
+
     def refresh(self) -> StoreError | None:
         """Read the store again.
 
@@ -82,6 +87,7 @@ class Exporter(Collector):
         sizes = (None, len(history.nights), len(history.noted), len(history.reports), len(history.gates))
         for part, size in zip(_PARTS, sizes, strict=True):
             series.set("halluc_ray_exporter_store_errors", self._reader.errors[part], part=part)
+            series.set("halluc_ray_exporter_unreadable", self._reader.unreadable.get(part), part=part)
             series.set("halluc_ray_exporter_objects", size, part=part)
         for what in ("specs", "rates", "checks", "devices"):
             series.set("halluc_ray_exporter_left_out", series.left_out[what], what=what)

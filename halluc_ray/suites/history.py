@@ -105,6 +105,10 @@ class HistoryReader:
     Args:
         store: read only.
         runs: how many of the last finished runs have their reports read.
+
+    Attributes:
+        errors: listings and objects that could not be read, by part, since the reader was made.
+        unreadable: objects of these that the last reading met.
     """
 
     def __init__(self, store: ObjectStore, *, runs: int) -> None:
@@ -112,6 +116,7 @@ class HistoryReader:
         self._runs = runs
         self._known: dict[str, tuple[str, Any]] = {}
         self.errors: Counter[str] = Counter()
+        self.unreadable: Mapping[str, int] = {}
 
     def read(self) -> History:
         """The store as it is now.
@@ -148,7 +153,9 @@ class HistoryReader:
         """Key -> value of the objects that can be read."""
         with ThreadPoolExecutor(_READERS) as pool:
             read = list(pool.map(lambda info: self._one(info, decode), infos))
-        self.errors[part] += sum(value is None for value in read)
+        missing = sum(value is None for value in read)
+        self.errors[part] += missing
+        self.unreadable = {**self.unreadable, part: missing}
         return {info.key: value for info, value in zip(infos, read, strict=True) if value is not None}
 
     def _one(self, info: ObjectInfo, decode: Callable[[bytes], T]) -> T | None:

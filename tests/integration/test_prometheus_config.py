@@ -56,6 +56,7 @@ def test_alert_rules_fire_when_they_should(tests: str) -> None:
         ("nights", "night_missed) > 0", "night_missed) > 1"),
         ("nights", "unless on (suite) halluc_ray_night_missed", "unless on (suite) halluc_ray_night_none"),
         ("nights", "exporter_up) == 0", "exporter_up) == 2"),
+        ("nights", "> 26 * 3600", "> 36 * 3600"),
     ],
 )
 def test_rule_tests_can_fail(tmp_path: Path, name: str, right: str, wrong: str) -> None:
@@ -158,6 +159,7 @@ def test_prometheus_runs_the_configuration(prometheus: str) -> None:
     assert {rule["name"] for rule in loaded if rule["type"] == "alerting"} == {
         "EvaluationGaveUpShards",
         "EvaluationStalled",
+        "ExporterGone",
         "HistoryUnreadable",
         "NightFailedRows",
         "NightGateFailed",

@@ -166,9 +166,9 @@ def test_rubbish_is_counted_and_the_rest_is_shown(store, data):
     store.put("runs/ab12/telemetry.json", data.replace(b"{}", b"[]"))
     found, trouble = shown(store)
     assert trouble is None
-    counts = [of(found, "exporter_store_errors_total", part=p) for p in ("listing", "nights", "gates", "reports")]
-    assert counts == [0, 1, 1, 1]
-    assert of(found, "exporter_store_errors_total", part="telemetry") == 1
+    parts = ("nights", "gates", "reports", "telemetry")
+    assert [of(found, "exporter_store_errors_total", part=part) for part in ("listing", *parts)] == [0, 1, 1, 1, 1]
+    assert [of(found, "exporter_unreadable", part=part) for part in parts] == [1, 1, 1, 1]
     assert of(found, "night_gate", suite="qa", spec="facts", verdict="FAIL") == 1
     assert of(found, "exporter_up") == 1
 
@@ -206,6 +206,7 @@ def test_an_empty_store_says_that_it_is_empty(store):
         "up",
         "read_timestamp_seconds",
         "store_errors_total",
+        "unreadable",
         "objects",
         "left_out",
     }
