@@ -21,11 +21,13 @@ from halluc_ray.reports.report import Rate
 from halluc_ray.storage import ObjectStore, keys
 from halluc_ray.storage.store import ObjectInfo
 from halluc_ray.suites.nights import Night, check_date
-from halluc_ray.suites.verdicts import GateResult
+from halluc_ray.suites.verdicts import GateResult, Verdict
 
 _NIGHT = re.compile(r"^suites/([^/]+)/nights/(\d{4}-\d{2}-\d{2})-[0-9a-f]+\.json$")
 _REPORT = re.compile(r"^runs/([^/]+)/report\.json$")
 _READERS = 16
+_GATE = TypeAdapter(GateResult)
+_WORSE = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
 _MAX_OBJECT_BYTES = 64 << 20
 MAX_DATES = 90
 """Of each suite, the nights of so many latest dates are read."""
@@ -90,8 +92,12 @@ class History:
     gates: Mapping[tuple[str, str], GateResult] = field(default_factory=dict)
 
     def latest(self) -> list[Night]:
-        """The last night of each suite and spec; the most recent first."""
-        found = {(night.suite, night.spec): night for night in self.nights}
+        """The last night of each suite and spec; the most recent first.
+
+        Of several records of one date (another checkpoint was found when the night was run again) the one
+        with the worst verdict: none that failed hides behind another.
+        """
+        found = {(night.suite, night.spec): night for night in sorted(self.nights, key=_by_date_and_verdict)}
         return sorted(found.values(), key=lambda night: (night.date, night.suite, night.spec), reverse=True)
 
     def last_runs(self, most: int) -> list[str]:
@@ -139,7 +145,7 @@ class HistoryReader:
         wanted = dict.fromkeys([*(night.run_id for night in base.latest()), *base.last_runs(self._runs)])
         reports = self._all("reports", _there(listed, _keys(wanted, "report.json")), _report)
         judged = {keys.gate_key(n.suite, n.name, "gate.json"): (n.suite, n.name) for n in base.latest() if n.gate}
-        gates = self._all("gates", _there(listed, list(judged)), TypeAdapter(GateResult).validate_json)
+        gates = self._all("gates", _there(listed, list(judged)), _GATE.validate_json)
         read = {*nights, *noted, *reports, *gates}
         self._known = {key: value for key, value in self._known.items() if key in read}
         return History(
@@ -180,6 +186,10 @@ def _recent(listed: Mapping[str, ObjectInfo]) -> list[ObjectInfo]:
         dates.setdefault(match[1], set()).add(match[2])
     recent = {suite: set(sorted(found)[-MAX_DATES:]) for suite, found in dates.items()}
     return [info for match, info in matches if match[2] in recent[match[1]]]
+
+
+def _by_date_and_verdict(night: Night) -> tuple[str, int, str]:
+    return night.date, _WORSE.index(night.gate.verdict) if night.gate else -1, night.run_id
 
 
 def _keys(run_ids: Iterable[str], name: str) -> list[str]:

@@ -117,6 +117,16 @@ def test_the_latest_night_its_gate_and_the_last_that_passed(store):
     assert of(found, "night_failed_share", **mine) == 0.125
 
 
+@pytest.mark.parametrize("run_ids", [("aa", "bb"), ("bb", "aa")])
+def test_of_two_records_of_a_date_the_worse_is_shown(store, run_ids):
+    write_night(store, failed(run_id=run_ids[0]))
+    passed = NightGate(verdict=Verdict.PASS, reason="r", policy="p")
+    write_night(store, a_night("2026-11-24", run_id=run_ids[1], gate=passed))
+    found, _ = shown(store)
+    assert of(found, "night_gate", suite="qa", spec="facts", verdict="FAIL") == 1
+    assert of(found, "night_info", suite="qa", spec="facts", run_id=run_ids[0], date="2026-11-24") == 1
+
+
 def test_all_six_outcomes_of_a_night_come_from_its_report(run):
     report = report_of(run)
     write_night(run.store, a_night("2026-11-24", run_id=run.run_id))
