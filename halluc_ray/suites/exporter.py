@@ -84,7 +84,8 @@ class Exporter(Collector):
             _show_run(series, history.noted[run_id], history.reports.get(run_id), run_id=run_id)
         series.set("halluc_ray_exporter_up", up)
         series.set("halluc_ray_exporter_read_timestamp_seconds", self._read_at)
-        sizes = (None, len(history.nights), len(history.noted), len(history.reports), len(history.gates))
+        noted = sum(noted.finished is not None for noted in history.noted.values())
+        sizes = (None, len(history.nights), noted, len(history.reports), len(history.gates))
         for part, size in zip(_PARTS, sizes, strict=True):
             series.set("halluc_ray_exporter_store_errors", self._reader.errors[part], part=part)
             series.set("halluc_ray_exporter_unreadable", self._reader.unreadable.get(part), part=part)

@@ -56,6 +56,7 @@ def test_alert_rules_fire_when_they_should(tests: str) -> None:
         ("nights", "night_missed) > 0", "night_missed) > 1"),
         ("nights", "unless on (suite) halluc_ray_night_missed", "unless on (suite) halluc_ray_night_none"),
         ("nights", "exporter_up) == 0", "exporter_up) == 2"),
+        ("nights", '{part="nights"}) == 0', '{part="nights"}) == 2'),
         ("nights", "> 26 * 3600", "> 36 * 3600"),
     ],
 )
