@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
+from halluc_ray.records.metrics import OF_A_LIVING_RUN, OF_A_STORE
 from infra.object_store.server import free_ports
 
 MONITORING = Path(__file__).parents[2] / "infra" / "monitoring"
-TELEMETRY = MONITORING.parents[1] / "halluc_ray" / "engine" / "telemetry.py"
+RULES = ("alerts.yml", "nights.yml")
 RAY_DISCOVERY_FILE = "/tmp/ray/prom_metrics_service_discovery.json"
 
 pytestmark = pytest.mark.skipif(
@@ -40,23 +41,45 @@ def test_promtool_accepts_the_configuration() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_alert_rules_fire_when_they_should() -> None:
-    done = promtool("test", "rules", "alerts_test.yml")
+@pytest.mark.parametrize("tests", ["alerts_test.yml", "nights_test.yml"])
+def test_alert_rules_fire_when_they_should(tests: str) -> None:
+    done = promtool("test", "rules", tests)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_rule_tests_can_fail(tmp_path: Path) -> None:
-    rules = (MONITORING / "alerts.yml").read_text().replace("shards_failed) > 0", "shards_failed) > 5")
-    (tmp_path / "alerts.yml").write_text(rules)
-    shutil.copy(MONITORING / "alerts_test.yml", tmp_path)
-    assert promtool("test", "rules", str(tmp_path / "alerts_test.yml")).returncode == 1
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("alerts", "shards_failed) > 0", "shards_failed) > 5"),
+        ("nights", 'verdict="FAIL"', 'verdict="PASS"'),
+        ("nights", "> 2 * 86400", "> 4 * 86400"),
+        ("nights", "night_missed) > 0", "night_missed) > 1"),
+        ("nights", "unless on (suite) halluc_ray_night_missed", "unless on (suite) halluc_ray_night_none"),
+        ("nights", "exporter_up) == 0", "exporter_up) == 2"),
+        ("nights", '{part="nights"}) == 0', '{part="nights"}) == 2'),
+        ("nights", "> 26 * 3600", "> 36 * 3600"),
+    ],
+)
+def test_rule_tests_can_fail(tmp_path: Path, name: str, right: str, wrong: str) -> None:
+    rules = (MONITORING / f"{name}.yml").read_text()
+    assert right in rules
+    (tmp_path / f"{name}.yml").write_text(rules.replace(right, wrong))
+    shutil.copy(MONITORING / f"{name}_test.yml", tmp_path)
+    assert promtool("test", "rules", str(tmp_path / f"{name}_test.yml")).returncode == 1
 
 
 def test_rules_name_metrics_that_a_run_exports() -> None:
-    exported = set(re.findall(r'Gauge\(\s*"(halluc_ray_\w+)"', TELEMETRY.read_text()))
-    used = set(re.findall(r"\bray_(halluc_ray_\w+)", (MONITORING / "alerts.yml").read_text()))
-    assert used
-    assert used <= exported
+    """Ray puts its prefix before those of a living run; the exporter's stand as they are declared."""
+    declared = {f"ray_{metric.name}" for metric in OF_A_LIVING_RUN}
+    declared |= {metric.name + ("_total" if metric.kind == "counter" else "") for metric in OF_A_STORE}
+    used = set(re.findall(r"(?<!:)\b(?:ray_)?halluc_ray_\w+(?=[){\[ \n])", _expressions()))
+    assert len(used) > 8
+    assert used <= declared
+
+
+def _expressions() -> str:
+    groups = [g for name in RULES for g in yaml.safe_load((MONITORING / name).read_text())["groups"]]
+    return "\n".join(rule["expr"] + "\n" for group in groups for rule in group["rules"])
 
 
 class _Metrics(http.server.BaseHTTPRequestHandler):
@@ -91,8 +114,9 @@ def prometheus(tmp_path: Path, endpoint: str) -> Iterator[str]:
     scrape = config["scrape_configs"][0]["file_sd_configs"][0]
     assert scrape["files"] == [RAY_DISCOVERY_FILE]
     scrape["files"] = [str(discovery)]
+    del config["scrape_configs"][1:]  # the exporter's own test scrapes one
     config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
-    config["rule_files"] = [str(MONITORING / "alerts.yml")]
+    config["rule_files"] = [str(MONITORING / name) for name in RULES]
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_ports(1)[0]}"
     with (tmp_path / "log").open("w") as log:
@@ -132,10 +156,16 @@ def eventually(url: str, holds: Any, *, limit_s: float = 30) -> Any:
 def test_prometheus_runs_the_configuration(prometheus: str) -> None:
     eventually(f"{prometheus}/-/ready", lambda body: "Ready" in body)
     rules = json.loads(eventually(f"{prometheus}/api/v1/rules", lambda body: "EvaluationStalled" in body))
-    loaded = rules["data"]["groups"][0]["rules"]
+    loaded = [rule for group in rules["data"]["groups"] for rule in group["rules"]]
     assert {rule["name"] for rule in loaded if rule["type"] == "alerting"} == {
         "EvaluationGaveUpShards",
         "EvaluationStalled",
+        "ExporterGone",
+        "HistoryUnreadable",
+        "NightFailedRows",
+        "NightGateFailed",
+        "NightGateInconclusive",
+        "NightMissing",
         "RayNodeOutOfMemorySoon",
         "RayNodeDiskFull",
     }

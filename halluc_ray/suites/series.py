@@ -1,0 +1,72 @@
+"""Samples of declared metrics: no label without a bound, no series twice.
+
+Knows metrics and the client library's families; not where values come from. Called by the exporter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+
+from halluc_ray.records.metrics import Metric
+
+MAX_LABEL_CHARACTERS = 100
+_DIGEST_CHARACTERS = 8
+
+T = TypeVar("T")
+
+
+class Series:
+    """Values by metric and labels, in the order of the table that declares them.
+
+    Args:
+        declared: the metrics that may be set.
+    """
+
+    def __init__(self, declared: Iterable[Metric]) -> None:
+        self._declared = {metric.name: metric for metric in declared}
+        self._values: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in self._declared}
+        self.left_out: Counter[str] = Counter()
+
+    def set(self, name: str, value: float | None, **labels: str) -> None:
+        """Give a series its value; None gives none, and the first value of a series stands."""
+        metric = self._declared[name]
+        if value is not None:
+            at = tuple(bounded(labels.pop(label)) for label in metric.labels)
+            self._values[name].setdefault(at, float(value))
+
+    def first(self, what: str, things: Sequence[T], *, most: int) -> Sequence[T]:
+        """The first things; the others are counted as left out."""
+        self.left_out[what] += max(0, len(things) - most)
+        return things[:most]
+
+    def families(self) -> list[Family]:
+        """What the client library writes; metrics without a value are left out."""
+        return [
+            self._family(metric, self._values[name]) for name, metric in self._declared.items() if self._values[name]
+        ]
+
+    def _family(self, metric: Metric, values: Mapping[tuple[str, ...], float]) -> Family:
+        kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+        family = kind(metric.name, metric.help, labels=metric.labels)
+        for labels, value in values.items():
+            family.add_metric(labels, value)
+        return family
+
+
+def bounded(text: str) -> str:
+    """A label's value of at most 100 characters; what is longer ends in a digest, so that two stay two.
+
+    >>> bounded("qa"), len(bounded("x" * 5000)), bounded("a" * 200) == bounded("a" * 201)
+    ('qa', 100, False)
+    """
+    data = text.encode("utf-8", "replace")
+    if len(text) <= MAX_LABEL_CHARACTERS:
+        return data.decode()
+    kept = data.decode()[: MAX_LABEL_CHARACTERS - _DIGEST_CHARACTERS - 1]
+    return f"{kept}…{hashlib.sha256(data).hexdigest()[:_DIGEST_CHARACTERS]}"
