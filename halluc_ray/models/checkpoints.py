@@ -3,7 +3,7 @@
 Safetensors only, and no code: a checkpoint with pickled weights, or one that needs remote code, is
 refused before anything runs. The digest covers names and bytes of the files that matter, so the
 same checkpoint in a folder, in a bucket or from the hub is the same checkpoint. Does not load
-models and imports no torch. Callers: the planner (through wiring), `checkpoint_cache`.
+models and imports no torch. Callers: wiring at plan time, `adapters`, `conversion`.
 """
 
 from __future__ import annotations

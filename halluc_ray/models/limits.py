@@ -1,6 +1,6 @@
 """How many tokens a network takes, what is left of them for a prompt, and what a prompt above that keeps.
 
-Knows configs and tokenizers; loads nothing. Callers: the models.
+Knows configs and tokenizers; loads nothing. Callers: the models, and wiring at plan time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from halluc_ray.config import CausalSystem, ImageTextSystem
 from halluc_ray.errors import SpecError
 
-SHORTEST_PROMPT = 2
+_SHORTEST_PROMPT = 2
 """Tokens: one to begin with, and one that says something."""
 
 _UNBOUNDED_TOKENS = 1_000_000
@@ -54,7 +54,7 @@ def prompt_limit(system: CausalSystem | ImageTextSystem, *, positions: int) -> i
         SpecError: the longest answer takes all of them.
     """
     new = system.decoding.max_new_tokens
-    if positions - new < SHORTEST_PROMPT:
+    if positions - new < _SHORTEST_PROMPT:
         raise SpecError(
             f"systems[{system.name}].decoding.max_new_tokens: {new} leaves no room for a prompt in the model's "
             f"{positions} positions; lower it"

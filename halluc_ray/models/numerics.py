@@ -2,7 +2,7 @@
 
 `resolve` is a pure function of spec, device kind, checkpoint and this machine's description, never
 a measurement; it imports no torch, so that the driver may call it. `check` runs inside an actor and
-refuses a machine that can't produce the planned bytes. Knows no data. Callers: wiring, `loading`.
+refuses a machine that can't produce the planned bytes. Knows no data. Called by wiring.
 
 Threads belong to the numerics of a CPU alone: they cut its sums; a GPU's are cut by its kernels.
 """

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from halluc_ray.config import (
+    CausalSystem,
     CheckpointSystem,
     Columns,
     EndpointSystem,
@@ -23,12 +24,12 @@ from halluc_ray.errors import SpecError
 from halluc_ray.models import prompts
 from halluc_ray.models.chat_templates import has_chat_template
 from halluc_ray.models.checkpoint_sources import Source
+from halluc_ray.models.limits import prompt_limit
 from halluc_ray.models.prompting import Prompter
 from halluc_ray.wiring.inputs import settled_template, templates
 from halluc_ray.wiring.shots import settle_shots
 
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
-_SHORTEST_PROMPT = 2
 
 
 def settle_prompt(system: System, columns: Columns, *, store: Store, where: str) -> System:
@@ -85,15 +86,12 @@ def check_prompt(system: CheckpointSystem, source: Source, config: Mapping[str, 
             f"{where}.chat: true, and {source.uri} has no chat template (chat_template.jinja, or that key in "
             "tokenizer_config.json); set chat: false, or name a checkpoint that was tuned to chat"
         )
-    if system.kind not in ("causal-lm", "image-text-to-text"):
+    if not isinstance(system, CausalSystem | ImageTextSystem):
         return
     text_config = config.get("text_config") or config
     positions = next((text_config[key] for key in _POSITIONS if isinstance(text_config.get(key), int)), None)
-    if positions and system.decoding.max_new_tokens > positions - _SHORTEST_PROMPT:
-        raise SpecError(
-            f"{where}.decoding.max_new_tokens: {system.decoding.max_new_tokens} leaves no room for a prompt in the "
-            f"model's {positions} positions; lower it"
-        )
+    if positions:
+        prompt_limit(system, positions=positions)
 
 
 def _refuse_no_text(system: System, template: str, columns: Columns, where: str) -> None:

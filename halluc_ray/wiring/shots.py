@@ -2,7 +2,7 @@
 
 What is chosen is a function of the examples' content and the seed, so that a file may be moved and,
 where there is a seed, its lines shuffled. Knows JSON Lines and stores; fills no template. Called by
-`systems`.
+`prompting`.
 """
 
 from __future__ import annotations
