@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from halluc_ray.config import Columns, Corpus, parse_condition
-from halluc_ray.engine.rows import RowReader, within_capacity
+from halluc_ray.engine.row_reader import RowReader, within_capacity
 from halluc_ray.engine.selection import Selection
 from halluc_ray.engine.shards import cut, shard_of
 from halluc_ray.errors import BadRow, InputChanged, InputError
@@ -87,6 +87,14 @@ def test_ids_are_places_where_there_are_none(reader):
     rows, _ = reader(pa.table({"n": range(5)}), group_rows=2)
     found = [i for shard in shards(parquet, 2) for i in rows.read(shard, columns=()).ids.to_pylist()]
     assert found == [f"{place}:{k}" for k in range(5)]
+
+
+def test_a_row_without_an_id_fails_what_reads_ids(reader):
+    read, parquet = reader(pa.table({"id": ["a", None], "prompt": ["p", "q"]}), id="id", prompt="prompt")
+    rows = read.read(shards(parquet, 10)[0], columns={"prompt"})
+    assert rows.failures({"id", "prompt"}) == [None, "null_id"]
+    assert rows.failures({"prompt"}) == [None, None]
+    assert rows.ids.to_pylist() == ["a", "f" * 16 + ":1"]
 
 
 def test_no_row_left_reads_no_other_column(reader):
