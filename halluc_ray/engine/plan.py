@@ -17,7 +17,7 @@ from halluc_ray.config import RunSpec, digest
 from halluc_ray.config.expression import Condition, parse_condition
 from halluc_ray.engine.context import RunContext, SystemPlan
 from halluc_ray.engine.corpus import PlannedFile, check_columns, column_uses, read_corpus
-from halluc_ray.engine.rows import RowReader
+from halluc_ray.engine.row_reader import RowReader
 from halluc_ray.engine.scoring import columns_read
 from halluc_ray.engine.selection import HASH_SPAN, Selection, hash_texts, sample_bound
 from halluc_ray.engine.shards import SHARD_ROWS, cut, shard_of

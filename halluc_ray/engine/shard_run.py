@@ -13,21 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from halluc_ray.config import Summary
-from halluc_ray.config.expression import parse_condition
-from halluc_ray.engine import counting
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
 from halluc_ray.engine.images import load_images
 from halluc_ray.engine.kept import Costs, KeptAnswers
 from halluc_ray.engine.roles import to_texts
-from halluc_ray.engine.rows import RowReader, ShardRows
+from halluc_ray.engine.row_reader import RowReader
+from halluc_ray.engine.rows import ShardRows
 from halluc_ray.engine.samples import samples_of
 from halluc_ray.engine.scoring import batch_of, columns_read, decide, judges, score_units
-from halluc_ray.engine.selection import holds
+from halluc_ray.engine.shard_counts import Rates, ShardCounts, rates_of
 from halluc_ray.engine.units import RAW, Units, recorded_units, verdicts_of
 from halluc_ray.indicators.protocol import Indicator
 from halluc_ray.models.endpoint.generator import EndpointGenerator
@@ -66,7 +62,7 @@ class ShardRunner:
         self._indicators = indicators
         self._generator_for = generator_for
         self._reader = RowReader(context.files, corpus=context.spec.corpus, selection=context.selection)
-        self._summary_conditions = [parse_condition(s.where) if s.where else None for s in context.spec.summaries]
+        self._counts = ShardCounts(context.spec)
         self._costs = Costs(store)
         self._seconds: dict[str, float] = {}
 
@@ -83,7 +79,7 @@ class ShardRunner:
         made = self._generations(system, task, rows)
         units = Units.of(made.table, rows, rebatched="token_budget" in made.notes)
         scores = self._scores(system, task, units)
-        rates: dict[tuple[str, int], tuple[int, int]] = {}
+        rates: Rates = {}
         if system.count.name in task.missing:
             rates = self._count(system, task, units, scores)
         done = tuple(stage.name for stage in system.stages if stage.name in task.missing)
@@ -94,7 +90,6 @@ class ShardRunner:
         return self._context.spec.corpus.on_bad_row == "stop"
 
     def _columns(self, system: SystemPlan, missing: frozenset[str]) -> set[str]:
-        spec = self._context.spec
         roles: set[str] = set()
         raw: set[str] = set()
         if system.generate.name in missing:
@@ -108,12 +103,8 @@ class ShardRunner:
                 roles |= {name for name in read if not name.startswith(RAW)}
                 raw |= {name.removeprefix(RAW) for name in read if name.startswith(RAW)}
         if system.count.name in missing:
-            raw |= {column for entry in spec.slice_columns() for column in entry}
-            raw |= {spec.corpus.cluster} if spec.corpus.cluster else set()
-            for summary, where in zip(spec.summaries, self._summary_conditions, strict=True):
-                raw |= {summary.column} if summary.column is not None else set()
-                raw |= set(where.columns if where else ())
-        mapped = spec.corpus.columns.mapped()
+            raw |= self._counts.columns
+        mapped = self._context.spec.corpus.columns.mapped()
         return raw | {mapped[role] for role in roles if role in mapped}
 
     def _generations(self, system: SystemPlan, task: ShardTask, rows: ShardRows) -> _Standing:
@@ -178,61 +169,13 @@ class ShardRunner:
                 found.append(self._read(stage.name, task).table)
         return found
 
-    def _count(
-        self, system: SystemPlan, task: ShardTask, units: Units, scores: Sequence[pa.Table]
-    ) -> dict[tuple[str, int], tuple[int, int]]:
+    def _count(self, system: SystemPlan, task: ShardTask, units: Units, scores: Sequence[pa.Table]) -> Rates:
         with self._timed("count"):
             outcomes = [decide(i, table) for i, table in zip(self._indicators, scores, strict=True)]
             verdicts = verdicts_of(units, outcomes)
-            counts = self._counts(units, outcomes, scores)
+            counts = self._counts.count(units, outcomes, scores)
         self._publish(system.count.name, task, {"": verdicts, COUNTS_PART: counts})
-        rates: dict[tuple[str, int], list[int]] = {}
-        overall = counts.filter((pc.field("table") == "outcomes") & (pc.field("slice") == 0))
-        for row in overall.to_pylist():
-            if row["stat"] in ("hallucinated", "supported"):
-                entry = rates.setdefault((row["system"], row["item"]), [0, 0])
-                entry[1] += row["value"]
-                entry[0] += row["value"] if row["stat"] == "hallucinated" else 0
-        return {key: (hallucinated, defined) for key, (hallucinated, defined) in rates.items()}
-
-    def _counts(self, units: Units, outcomes: Sequence[npt.NDArray[np.uint8]], scores: Sequence[pa.Table]) -> pa.Table:
-        spec, rows = self._context.spec, units.rows
-        systems = units.generations.column("system").combine_chunks().dictionary_decode().fill_null("")
-        builder = counting.CountsBuilder()
-        everything = counting.group(0, systems, [])
-        slices = [
-            counting.group(k, systems, [units.column(RAW + name) for name in entry])
-            for k, entry in enumerate(spec.slice_columns(), start=1)
-        ]
-        for cells in (everything, *slices):
-            counting.count_outcomes(builder, cells, outcomes)
-        counting.count_reasons(builder, everything, outcomes, [t.column("reason").combine_chunks() for t in scores])
-        counting.count_units(builder, everything, units.generations, rebatched=units.rebatched)
-        counting.count_selection(builder, rows.counts)
-        if spec.corpus.cluster:
-            counting.count_clusters(builder, everything, outcomes, self._clusters(units, spec.corpus.cluster))
-        elif len(units) > len(rows):  # draws of a row are no more independent than rows of a source
-            counting.count_clusters(builder, everything, outcomes, units.per_unit(rows.ids))
-        for item, (summary, where) in enumerate(zip(spec.summaries, self._summary_conditions, strict=True)):
-            chosen = np.ones(len(units), dtype=bool)
-            if where:
-                mask = holds(where, rows.table).fill_null(False)
-                chosen = units.per_unit(mask).to_numpy(zero_copy_only=False)
-            values = self._averaged(summary, units, scores)
-            for cells in (everything, *slices):
-                counting.count_summary(builder, cells, values, chosen, item=item)
-        return builder.build()
-
-    def _averaged(self, summary: Summary, units: Units, scores: Sequence[pa.Table]) -> pa.Array:
-        """One number per unit, null where there is none."""
-        if summary.column is not None:
-            return units.column(RAW + summary.column)
-        names = [indicator.name for indicator in self._context.spec.indicators]
-        return scores[names.index(summary.score or "")].column("score").combine_chunks()
-
-    def _clusters(self, units: Units, column: str) -> pa.Array:
-        texts = to_texts(units.column(RAW + column)).values
-        return pc.coalesce(texts, units.per_unit(units.rows.ids))
+        return rates_of(counts)
 
     def _publish(
         self, stage: str, task: ShardTask, tables: Mapping[str, pa.Table], notes: Mapping[str, int | str] | None = None

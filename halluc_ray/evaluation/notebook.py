@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from halluc_ray.config import IndicatorSpec, RunSpec, spec_from
 from halluc_ray.config.problems import describe
 from halluc_ray.engine.roles import ROLE_NEEDS, ColumnUse, Texts
-from halluc_ray.engine.rows import role_texts
+from halluc_ray.engine.row_reader import role_texts
 from halluc_ray.engine.units import RAW
 from halluc_ray.errors import SpecError
 from halluc_ray.evaluation.comparing import Target, read_side

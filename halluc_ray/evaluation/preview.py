@@ -19,7 +19,8 @@ from halluc_ray.config import EndpointSystem, RecordedSystem, RunSpec
 from halluc_ray.engine.context import ShardTask, SystemPlan
 from halluc_ray.engine.images import load_images
 from halluc_ray.engine.plan import Plan, build_plan
-from halluc_ray.engine.rows import RowReader, ShardRows
+from halluc_ray.engine.row_reader import RowReader
+from halluc_ray.engine.rows import ShardRows
 from halluc_ray.engine.samples import samples_of
 from halluc_ray.engine.shard_run import ShardRunner
 from halluc_ray.engine.shards import shard_of

@@ -5,7 +5,7 @@ import xxhash
 
 from halluc_ray.config import RunSpec
 from halluc_ray.engine.plan import build_plan
-from halluc_ray.engine.rows import RowReader
+from halluc_ray.engine.row_reader import RowReader
 from halluc_ray.engine.selection import HASH_SPAN, sample_bound
 from tests.unit.engine.whole import answers, spec_of, write
 
