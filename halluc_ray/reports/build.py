@@ -57,7 +57,15 @@ def build_report(record: RunRecord, counts: RunCounts, *, run_id: str, duplicate
         determinism="bitwise" if all(facts.determinism == "bitwise" for facts in systems) else "scheduled",
         max_failed=record.max_failed,
         failed_share=failed_share,
-        warnings=caveats_of(record, counts, systems=systems, rates=rates, clusters=clusters, duplicates=duplicates),
+        warnings=caveats_of(
+            record,
+            counts,
+            systems=systems,
+            rates=rates,
+            clusters=clusters,
+            duplicates=duplicates,
+            failed_share=failed_share,
+        ),
         corpus=Corpus(
             files=len(record.corpus.files),
             rows=counts.selection.get("corpus", 0),

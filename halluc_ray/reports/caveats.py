@@ -25,14 +25,21 @@ def caveats_of(
     rates: Sequence[Rate],
     clusters: Sequence[ClusterFacts],
     duplicates: Duplicates,
+    failed_share: float,
 ) -> tuple[str, ...]:
     """Sentences, in a fixed order."""
     return (
+        *_about_failures(record, failed_share),
         *_about_rows(record, counts, duplicates),
         *_about_systems(systems, rates),
         *_about_cells(record, counts),
         *_about_clusters(clusters),
     )
+
+
+def _about_failures(record: RunRecord, failed_share: float) -> Iterator[str]:
+    if failed_share > record.max_failed:
+        yield word("caveat_failed", share=f"{failed_share:.2%}", most=f"{record.max_failed:.2%}")
 
 
 def _about_rows(record: RunRecord, counts: RunCounts, duplicates: Duplicates) -> Iterator[str]:

@@ -46,6 +46,11 @@ def test_nothing_defined_is_null_and_said(made):
     assert any("never answered" in warning for warning in report.warnings)
 
 
+def test_more_failures_than_allowed_are_said_first(made):
+    assert "8.33% of the rows failed" in made(rows_of(["failed"] + ["supported"] * 11)).warnings[0]
+    assert not any("of the rows failed" in warning for warning in made(rows_of(["supported"] * 3)).warnings)
+
+
 def test_no_row_selected(made):
     report = made([], left_out={"where": 9}, names_from_column=False)
     [rate] = only(report)
