@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -75,3 +76,11 @@ def sentiment_checkpoint(corpora: Path, tmp_path_factory: pytest.TempPathFactory
     command = [sys.executable, str(example), "--corpus", str(corpora / "sst2"), "--out", str(folder)]
     subprocess.run(command, check=True, capture_output=True, timeout=280)
     return folder
+
+
+@pytest.fixture
+def hears_interrupts() -> Iterator[None]:
+    """SIGINT is heard here and in child processes, also where a shell's background would ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

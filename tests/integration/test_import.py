@@ -115,7 +115,7 @@ assert not {"torch", "ray", "transformers", "mendeleev", "babel"} & set(sys.modu
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_kill_leaves_no_half_corpus(tmp_path: Path, how: signal.Signals) -> None:
+def test_a_kill_leaves_no_half_corpus(tmp_path: Path, how: signal.Signals, hears_interrupts: None) -> None:
     source, out = tmp_path / "a.jsonl", tmp_path / "out"
     lines = write_source(source, 25)
     command = [str(HALLUC_RAY), "import", str(source), str(out), "--map", MAPPING]

@@ -38,14 +38,6 @@ def test_other_exceptions_pass():
         raise ZeroDivisionError
 
 
-@pytest.fixture
-def hears_interrupts():
-    """Python's own SIGINT handler, also where the tests run in a shell's background, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_in_incomplete_and_handlers_are_put_back(signum, hears_interrupts, capsys):
     before = signal.getsignal(signal.SIGTERM)

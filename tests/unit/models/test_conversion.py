@@ -251,7 +251,7 @@ def test_the_command_takes_what_the_refusal_of_pickles_names(gpt2, tmp_path):
 
 
 @pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
-def test_a_command_that_is_ended_leaves_nothing(gpt2, tmp_path, signal):
+def test_a_command_that_is_ended_leaves_nothing(gpt2, tmp_path, hears_interrupts, signal):
     old = pickled(gpt2, tmp_path / "old")
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(LINGER.replace("{folder!r}", repr(str(tmp_path))))
