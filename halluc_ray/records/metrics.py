@@ -16,19 +16,22 @@ class Metric:
     """One declared metric.
 
     Attributes:
-        name: as the code spells it; a counter's without `_total`.
+        name: as the code spells it; a counter's without `_total`, a histogram's without `_bucket`.
         labels: names, in order.
         help: one sentence, with the unit where there is one.
+        boundaries: upper ends of a histogram's buckets.
     """
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
-    kind: Literal["gauge", "counter"] = "gauge"
+    kind: Literal["gauge", "counter", "histogram"] = "gauge"
+    boundaries: tuple[float, ...] = ()
 
 
 _RUN = ("run_id",)
-_RUN_RATE = ("run_id", "system", "indicator")
+_RUN_SYSTEM = ("run_id", "system")
+_COMMIT_BOUNDARIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 OF_A_LIVING_RUN = (
     Metric("halluc_ray_rows_done", "Corpus rows done", _RUN),
@@ -36,8 +39,24 @@ OF_A_LIVING_RUN = (
     Metric("halluc_ray_shards_done", "Shards committed in all their stages", _RUN),
     Metric("halluc_ray_shards_failed", "Shards given up", _RUN),
     Metric("halluc_ray_rows_per_second", "Rows per second of this command", _RUN),
-    Metric("halluc_ray_hallucinated", "Hallucinated units so far", _RUN_RATE),
-    Metric("halluc_ray_defined", "Units with a verdict so far", _RUN_RATE),
+    Metric("halluc_ray_units", "Units by outcome so far", (*_RUN_SYSTEM, "indicator", "outcome")),
+    Metric("halluc_ray_tokens", "Tokens of this command's answers", (*_RUN_SYSTEM, "direction"), "counter"),
+    Metric("halluc_ray_model_busy_share", "Share of the actors' last minute that was inside the model", _RUN),
+    Metric("halluc_ray_actors", "Actors that sit and take work", _RUN),
+    Metric("halluc_ray_tasks_in_flight", "Tasks that some actor holds", _RUN),
+    Metric("halluc_ray_queue_depth", "Tasks that no actor holds", _RUN),
+    Metric("halluc_ray_retries", "Tasks that failed and are tried again", (*_RUN, "budget"), "counter"),
+    Metric(
+        "halluc_ray_commit_seconds",
+        "Seconds to publish one stage of a shard: its parts and its marker",
+        _RUN,
+        "histogram",
+        _COMMIT_BOUNDARIES,
+    ),
+    Metric("halluc_ray_store_errors", "Tasks that failed at the store", (*_RUN, "kind"), "counter"),
+    Metric("halluc_ray_memory_splits", "Batches halved because memory ran out", _RUN_SYSTEM, "counter"),
+    Metric("halluc_ray_gpu_memory_bytes", "Most GPU memory that an actor's model has held", (*_RUN, "actor")),
+    Metric("halluc_ray_left_out", "Things that have no series because there are too many", (*_RUN, "what")),
 )
 
 
