@@ -75,3 +75,18 @@ def spec_key(spec_digest: str) -> str:
 def probe_key(nonce: str) -> str:
     """A throw-away object that shows what the store can do, and who sees it."""
     return f"probes/{nonce}"
+
+
+def site_key(suite: str = "", name: str = "index.html") -> str:
+    """A page of the site: of a suite, or the list of all; derived, and so written over. An empty name: a prefix."""
+    return f"site/{suite}{'/' if suite else ''}{name}"
+
+
+def run_page_key(suite: str, run_id: str) -> str:
+    """The page of a run as a suite publishes it."""
+    return site_key(suite, f"runs/{run_id}.html")
+
+
+def night_page_key(suite: str, night: str) -> str:
+    """What changed from its baseline to a night, `<scheduled date>-<run id>`."""
+    return site_key(suite, f"nights/{night}.html")
