@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from halluc_ray.corpora.importing.duplicates import Duplicates, IdHashes
 from halluc_ray.corpora.importing.manifest import file_entries, manifest_text, source_entries
-from halluc_ray.corpora.importing.publishing import MANIFEST, REJECTED, Target, target
+from halluc_ray.corpora.importing.publishing import MANIFEST, REJECTED, target
 from halluc_ray.corpora.importing.reading import ReadingOptions, read_records, source_files
 from halluc_ray.corpora.importing.records import MAX_RAW_CHARACTERS, Record, Rejection, RowProblem
 from halluc_ray.corpora.importing.rows import Keep, Mapper, RowBuilder
@@ -22,6 +22,7 @@ from halluc_ray.corpora.importing.sources import HubDataset, Source, SourceFile,
 from halluc_ray.corpora.importing.values import Kind
 from halluc_ray.corpora.importing.writer import CorpusWriter
 from halluc_ray.errors import ConservationError, InputError, SpecError, StoreError
+from halluc_ray.storage.publishing import Target
 
 _TELL_EVERY = 256
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from halluc_ray.corpora.importing.publishing import KIND
+from halluc_ray.corpora.importing.publishing import IMPORT
 from halluc_ray.corpora.importing.sources import HubDataset, Source, SourceFile
 from halluc_ray.storage.digests import digests
 
@@ -30,7 +30,7 @@ def manifest_text(
     return (
         json.dumps(
             {
-                "kind": KIND,
+                "kind": IMPORT.kind,
                 "version": VERSION,
                 "source": source,
                 "read_as": {name: value for name, value in asdict(options.reading).items() if value is not None},
