@@ -5,11 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
-.PHONY: demo test lint unit stores system clean help
+UP := .up
+
+.PHONY: demo up down test lint unit stores system clean help
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo   a small real language model answers facts; table and HTML report"
+	@echo "make up     object store, Ray, exporter and Prometheus on this machine, and how to run a night (UP=DIR)"
+	@echo "make down   ends them; what was stored stays in .up"
 	@echo "make test   lint and every test (what is missing on the machine is skipped, and said)"
 	@echo "make lint   ruff, mypy --strict, layers"
 	@echo "make clean  remove the virtual environment and caches; results in out/ stay"
@@ -52,6 +56,12 @@ test: $(VENV)/.package system
 
 demo: $(VENV)/.package
 	$(BIN)/halluc-ray demo
+
+up: $(VENV)/.package
+	@$(BIN)/python -m infra.up up $(UP)
+
+down:
+	@test ! -x $(BIN)/python || $(BIN)/python -m infra.up down $(UP)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

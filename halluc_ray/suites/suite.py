@@ -56,7 +56,7 @@ class SuiteEntry(Section):
 
     name: KeyName = Field(description="Names the spec in history; default: the file's name without its ending.")
     spec: str = Field(min_length=1, description="YAML file: a path (from the current directory) or an s3:// URI.")
-    set: tuple[str, ...] = Field(default=(), description="KEY=VALUE, as for --set; {date} is the scheduled date.")
+    set: tuple[str, ...] = Field(default=(), description="KEY=VALUE, as for --set; with {date} and {output}.")
     baseline: Baseline | None = Field(default=None, description="In place of the suite's.")
 
     @model_validator(mode="before")

@@ -44,7 +44,8 @@ def spec_of_tonight(suite: Suite, entry: SuiteEntry, *, date: str) -> Tonight:
         InputError: no checkpoint matches a pattern.
     """
     store = suite_store(suite)
-    spec = read_spec(entry.spec, overrides=[text.replace("{date}", date) for text in entry.set])
+    overrides = [text.replace("{date}", date).replace("{output}", store.uri) for text in entry.set]
+    spec = read_spec(entry.spec, overrides=overrides)
     systems, checkpoints = [], {}
     for system in suite.systems or spec.systems:
         settled, found = _settled(system, suite, date=date)

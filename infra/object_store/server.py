@@ -72,6 +72,13 @@ class ObjectServer:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        """Process id, once started."""
+        if self._process is None:
+            raise RuntimeError("this object server was not started")
+        return self._process.pid
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a client of the admin identity sets."""
         return {
