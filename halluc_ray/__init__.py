@@ -7,12 +7,15 @@ imported before it is used.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from halluc_ray.evaluation.notebook import compare, evaluate, score
 
 __all__ = ["compare", "evaluate", "score"]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> object:

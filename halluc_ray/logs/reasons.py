@@ -1,0 +1,32 @@
+"""An error as a field of a log line: one line, bounded, without what an unknown error may quote.
+
+Knows the tree of errors. Called by whoever logs that something went wrong.
+"""
+
+from __future__ import annotations
+
+import re
+
+from halluc_ray.errors import HallucRayError
+
+MAX_CHARACTERS = 500
+_PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+
+
+def reason_of(error: BaseException) -> str:
+    """Class and message of an error of ours; of any other the class and the place alone.
+
+    Messages of our own errors name rows and never quote them. What another library says may hold a
+    sample's text.
+
+    >>> reason_of(ValueError("I am the text of a sample"))
+    'ValueError'
+    """
+    kind, text = type(error).__name__, str(error)
+    if not isinstance(error, HallucRayError):
+        return kind
+    if type(error) is HallucRayError and (places := _PLACE.findall(text)):
+        file, line = places[-1]
+        return f"{text.split(':', 1)[0]} in {file.rsplit('/', 1)[-1]} line {line}"
+    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return f"{kind}: {plain}"[:MAX_CHARACTERS]
