@@ -1,7 +1,8 @@
 """Where things lie under an output root. The only place that spells a key.
 
 stages/<kind>-<digest>/stage.json, /parts/<shard>.<attempt>[.<name>].parquet, /commits/<shard>.json,
-/heartbeat.json; runs/<run_id>/...; specs/<spec digest>.json points from a spec to its last run.
+/heartbeat.json; runs/<run_id>/...; specs/<spec digest>.json points from a spec to its last run;
+gc/marks/... and gc/condemned/... are garbage collection's own.
 """
 
 from __future__ import annotations
@@ -90,3 +91,13 @@ def run_page_key(suite: str, run_id: str) -> str:
 def night_page_key(suite: str, night: str) -> str:
     """What changed from its baseline to a night, `<scheduled date>-<run id>`."""
     return site_key(suite, f"nights/{night}.html")
+
+
+def mark_key(name: str = "") -> str:
+    """That something was garbage when the mark was written. Without a name: the prefix of all."""
+    return f"gc/marks/{name}.json" if name else "gc/marks/"
+
+
+def condemned_key(token: str = "") -> str:
+    """What a collector is about to free. Without a token: the prefix of all."""
+    return f"gc/condemned/{token}.json" if token else "gc/condemned/"

@@ -72,7 +72,7 @@ class LocalStore:
                 stat = path.stat()
         except ObjectMissing:
             return None
-        return ObjectInfo(key, stat.st_size, _etag(stat)) if path.is_file() else None
+        return _info(key, stat) if path.is_file() else None
 
     def put(self, key: str, data: bytes) -> ObjectInfo:
         """See ObjectStore; the bytes are on disk when it returns."""
@@ -81,7 +81,7 @@ class LocalStore:
             stat = temporary.stat()
             temporary.replace(path)
             _flush_folder(path.parent)
-        return ObjectInfo(key, stat.st_size, _etag(stat))
+        return _info(key, stat)
 
     def put_new(self, key: str, data: bytes) -> bool:
         """See ObjectStore; the bytes and their name are on disk when it returns."""
@@ -134,7 +134,11 @@ class LocalStore:
                     stat = entry.stat()
                 except FileNotFoundError:  # deleted since the folder was read
                     continue
-                yield ObjectInfo(key, stat.st_size, _etag(stat))
+                yield _info(key, stat)
+
+
+def _info(key: str, stat: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(key, stat.st_size, _etag(stat), stat.st_mtime)
 
 
 def _etag(stat: os.stat_result) -> str:

@@ -103,7 +103,7 @@ class S3Store:
             head = self._call("look at", key, lambda client, where: client.head_object(**where))
         except ObjectMissing:
             return None
-        return ObjectInfo(key, head["ContentLength"], head["ETag"].strip('"'))
+        return ObjectInfo(key, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"].timestamp())
 
     def stored_sha256(self, key: str, *, etag: str | None = None) -> str | None:
         """The SHA-256 of the whole object in hex, as the server keeps it; None where it keeps none.
@@ -157,7 +157,12 @@ class S3Store:
                 self._client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=root + prefix)
             ):
                 found += [
-                    ObjectInfo(entry["Key"][len(root) :], entry["Size"], entry["ETag"].strip('"'))
+                    ObjectInfo(
+                        entry["Key"][len(root) :],
+                        entry["Size"],
+                        entry["ETag"].strip('"'),
+                        entry["LastModified"].timestamp(),
+                    )
                     for entry in page.get("Contents", ())
                 ]
         except (ClientError, BotoCoreError) as error:

@@ -7,17 +7,26 @@ create-only put is what makes a commit. Callers: commits, Parquet reading, repor
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One stored object: key, size in bytes, and an ETag that changes whenever the bytes do."""
+    """One stored object.
+
+    Attributes:
+        key: relative to the store's root.
+        size: in bytes.
+        etag: changes whenever the bytes do.
+        modified: when it was written, Unix seconds by the store's clock; None where the call does not say
+            (`list` and `info` do). No part of equality.
+    """
 
     key: str
     size: int
     etag: str
+    modified: float | None = field(default=None, compare=False)
 
 
 class ObjectStore(Protocol):
