@@ -25,6 +25,7 @@ SCHEMA_VERSION = 1
 _NAME = re.compile(r"^\d{4}-\d{2}-\d{2}-[0-9a-f]+\.json$")
 _READERS = 16
 _SATURDAY = 5
+_DATE = len("2026-11-24")
 
 
 class _Record(BaseModel):
@@ -119,14 +120,22 @@ def write_night(store: ObjectStore, night: Night) -> tuple[Night, bool]:
     return standing, False
 
 
-def read_nights(store: ObjectStore, suite: str) -> list[Night]:
+def read_nights(store: ObjectStore, suite: str, *, last_date: bool = False) -> list[Night]:
     """All of a suite's nights, by date; those of one date by spec and run id.
+
+    Args:
+        store: of the suite.
+        suite: its name.
+        last_date: read those of its last date alone.
 
     Raises:
         StoreError: an object there is no record.
     """
     prefix = keys.night_key(suite)
     names = [info.key for info in store.list(prefix) if _NAME.match(info.key.removeprefix(prefix))]
+    if last_date and names:
+        last = max(names).removeprefix(prefix)[:_DATE]
+        names = [name for name in names if name.startswith(prefix + last)]
     with ThreadPoolExecutor(_READERS) as pool:
         nights = list(pool.map(lambda key: _decode(store.read(key), f"{store.uri}/{key}"), names))
     return sorted(nights, key=lambda night: (night.date, night.spec, night.run_id))

@@ -64,3 +64,10 @@ def read_release(store: ObjectStore, *, suite: str, release: str) -> dict[str, s
         there = [info.key.removeprefix(prefix).removesuffix(".json") for info in store.list(prefix)]
         known = f"; there is {', '.join(there)}" if there else "; name one with `halluc-ray release`"
         raise InputError(f"suite {suite} has no release {release!r} in {store.uri}{known}") from None
+
+
+def release_dates(store: ObjectStore, suite: str) -> dict[str, str]:
+    """Release of a suite -> the date of its night."""
+    prefix = keys.release_key(suite, "").removesuffix(".json")
+    found = [info.key for info in store.list(prefix)]
+    return {key.removeprefix(prefix).removesuffix(".json"): json.loads(store.read(key))["date"] for key in found}
