@@ -18,6 +18,7 @@ from rich.console import Console
 from halluc_ray.cli.compare import compare_command
 from halluc_ray.cli.convert import convert
 from halluc_ray.cli.exits import DONE, TOO_MANY_FAILED, exits, report_unexpected, resumable
+from halluc_ray.cli.export import export_command
 from halluc_ray.cli.exporter import exporter
 from halluc_ray.cli.gate import gate_command
 from halluc_ray.cli.importing import import_command
@@ -239,6 +240,7 @@ app.command()(preview)
 app.command()(nightly)
 app.command()(release)
 app.command()(cancel)
+app.command(name="export")(export_command)
 app.command()(exporter)
 
 

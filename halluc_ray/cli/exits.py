@@ -68,6 +68,19 @@ def resumable() -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def interruptible(told: str) -> Iterator[None]:
+    """Around work that leaves nothing half done: SIGINT and SIGTERM end it with code 4, and say `told`."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        typer.echo(told, err=True)
+        raise typer.Exit(INCOMPLETE) from interrupt
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def report_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Excepthook: the traceback, and what to do with it."""
     traceback.print_exception(kind, error, trace)

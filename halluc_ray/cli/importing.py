@@ -7,16 +7,12 @@ Registered by `app`.
 from __future__ import annotations
 
 import shlex
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from halluc_ray.cli.exits import BAD_INPUT, DONE, INCOMPLETE, TOO_MANY_FAILED, exits
+from halluc_ray.cli.exits import BAD_INPUT, DONE, TOO_MANY_FAILED, exits, interruptible
 from halluc_ray.cli.import_tables import print_look, print_result, shown_progress
 from halluc_ray.errors import SpecError
 
@@ -108,27 +104,10 @@ def import_command(
         if out is None:
             raise SpecError("OUT is missing: a new folder or s3://bucket/prefix for the corpus")
         options = _options(mapping or [], preset, reading, id=id, keep=keep, limit=limit, overwrite=overwrite)
-        with _interruptible(), shown_progress(_console()) as show:
+        with interruptible("Interrupted: no corpus was written; run it again."), shown_progress(_console()) as show:
             result = import_corpus(source, out, options, on_progress=show)
         print_result(_console(), result)
         raise typer.Exit(_code(result, max_rejected))
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM end an import with code 4; what it staged is removed."""
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:
-        typer.echo("Interrupted: no corpus was written; run it again.", err=True)
-        raise typer.Exit(INCOMPLETE) from interrupt
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _code(result: ImportResult, max_rejected: float) -> int:

@@ -2,21 +2,24 @@
 
 Knows the commit protocol and that every shard must be there; does not know what the parts hold.
 Memory: one marker per shard, and a bounded window of parts. Callers: `reduce`, `duplicates`,
-`samples`, `files`.
+`samples`, `files`, `exporting`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from halluc_ray.errors import RunIncomplete
 from halluc_ray.records import Commit
 from halluc_ray.records.runs import RunRecord
 from halluc_ray.storage import commits as protocol
 from halluc_ray.storage.store import ObjectStore
+
+T = TypeVar("T")
 
 _THREADS = 16
 _WINDOW = 64
@@ -62,11 +65,24 @@ def iter_parts(
     store: ObjectStore, stage: str, commits: Sequence[Commit], *, part: str = "", window: int = _WINDOW
 ) -> Iterator[bytes]:
     """Bytes of one part of each commit, in order, at most `window` of them read ahead."""
+    yield from _read_ahead(lambda commit: protocol.read_part(store, stage, commit, part), commits, window)
+
+
+def iter_committed(store: ObjectStore, stage: str, shards: Sequence[str], *, window: int = _WINDOW) -> Iterator[bytes]:
+    """Bytes of the main part of each shard, in order, markers read on the way. Raises ObjectMissing without one."""
+
+    def read(shard: str) -> bytes:
+        return protocol.read_part(store, stage, protocol.read_commit(store, stage, shard))
+
+    yield from _read_ahead(read, shards, window)
+
+
+def _read_ahead(read: Callable[[T], bytes], things: Sequence[T], window: int) -> Iterator[bytes]:
     pool = ThreadPoolExecutor(min(window, _THREADS))
     try:
         ahead: deque[Future[bytes]] = deque()
-        for commit in commits:
-            ahead.append(pool.submit(protocol.read_part, store, stage, commit, part))
+        for thing in things:
+            ahead.append(pool.submit(read, thing))
             if len(ahead) >= window:
                 yield ahead.popleft().result()
         while ahead:

@@ -1,7 +1,7 @@
 """The signature of a run: one line with every option that changes a number.
 
 Two reports with one signature, on one corpus, must agree. In the manner of sacrebleu's (Post 2018,
-"A call for clarity in reporting BLEU scores"). Knows the run record; caller: `build`.
+"A call for clarity in reporting BLEU scores"). Knows the run record; callers: `build`, `exporting`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def signature(record: RunRecord) -> str:
     fields = [
         "halluc_ray",
         f"schema:{record.schema_version}",
-        f"corpus:{digest(sorted(file.digest for file in corpus.files), length=_SHORT)}",
+        f"corpus:{corpus_digest(record)}",
         f"columns:{_value(corpus.columns)}",
         *(f"{key}:{_value(value)}" for key, value in sorted(corpus.selection.items()) if value is not None),
         *(_system(system) for system in record.systems),
@@ -31,6 +31,11 @@ def signature(record: RunRecord) -> str:
         fields.append("slices:" + ",".join("+".join(map(_value, columns)) for columns in record.slices))
     fields += [f"summary:{_value(s.name)}={_averaged(s)}" + _condition(s.where) for s in record.summaries]
     return "|".join([*fields, f"ci:{_interval(record)}@{record.confidence}"])
+
+
+def corpus_digest(record: RunRecord) -> str:
+    """What the corpus holds, in 12 hex digits: its files by content, in any order."""
+    return digest(sorted(file.digest for file in record.corpus.files), length=_SHORT)
 
 
 def _interval(record: RunRecord) -> str:
