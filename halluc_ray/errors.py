@@ -58,6 +58,10 @@ class NumericsMismatch(HallucRayError):
     """An actor's machine can't produce the bytes that the plan promises."""
 
 
+class VersionMismatch(HallucRayError):
+    """Driver and cluster, or driver and actor, run other versions of Python, Ray or this package."""
+
+
 class ConservationError(HallucRayError):
     """Counts do not add up. Never a report."""
 

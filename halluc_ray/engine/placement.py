@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,11 +22,14 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from halluc_ray.config import Engine, RunSpec
-from halluc_ray.errors import SpecError
+from halluc_ray.engine.versions import mismatch_of_cluster
+from halluc_ray.errors import SpecError, WorkerLost
 from halluc_ray.models.devices import Device
 
 GROWING_SLOTS = 8
 """`engine.actors: auto` asks for so many at least on a cluster that grows: waiting actors are what it grows for."""
+REACH_S = 20.0
+"""A cluster's address that nobody listens at for so long is refused."""
 _CPU_SLACK = 1e-6
 _ACCELERATOR = "accelerator_type:"
 _ACCELERATOR_SHARE = 0.001
@@ -63,13 +68,44 @@ def cluster() -> Iterator[None]:
         return
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(address=os.environ["RAY_ADDRESS"], **quiet)
+        _connect(os.environ["RAY_ADDRESS"], quiet)
     else:
         ray.init(address="local", include_dashboard=False, **quiet)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _connect(address: str, options: Mapping[str, Any]) -> None:
+    _reach(address)
+    try:
+        ray.init(address=address, **options)
+    except RuntimeError as error:
+        mismatch = mismatch_of_cluster(str(error))
+        if mismatch is None:
+            raise
+        raise mismatch from error
+
+
+def _reach(address: str) -> None:
+    """Have something that listens at the address; Ray alone would try for three minutes, and end the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    deadline = time.monotonic() + REACH_S
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise WorkerLost(
+                    f"RAY_ADDRESS: {address}: {error.strerror or error}, for {REACH_S:.0f} s; look at the address, and whether "
+                    "the head runs"
+                ) from error
+            time.sleep(0.5)
+        else:
+            return
 
 
 def surely_cpu() -> bool:
