@@ -8,6 +8,7 @@ commits are create-only. Knows stores; called by the driver and by `status`.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import secrets
@@ -25,6 +26,8 @@ from halluc_ray.storage import ObjectStore, keys
 PERIOD_S = 2.0
 PATIENCE = 3
 _MAX_SILENCE_S = 60.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +70,32 @@ def wait_for_turn(store: ObjectStore, stages: Iterable[str], *, say: Callable[[s
     Waits as long as some other one's beat changes: it is alive and commits work that this run needs.
     """
     stages = tuple(stages)
-    silent, last = 0, _living(store, stages)
-    while last and silent < PATIENCE:
-        stage, beat = next(iter(last.items()))
+    silent, last, told = 0, _beats(store, stages), ""
+    while (living := _living(last)) and silent < PATIENCE:
+        stage, beat = next(iter(living.items()))
         say(f"waiting: process {beat['owner']['pid']} on {beat['owner']['host']} works on {stage}")
+        if beat["owner"]["token"] != told:
+            told = beat["owner"]["token"]
+            log.info("waiting for another driver", extra=_who(stage, beat))
         time.sleep(PERIOD_S)
-        now = _living(store, stages)
-        silent = silent + 1 if now == last else 0
+        now = _beats(store, stages)
+        silent = silent + 1 if _living(now) == living else 0
         last = now
+    for stage, beat in last.items():
+        log.warning("heartbeat taken over", extra=_who(stage, beat))
 
 
-def _living(store: ObjectStore, stages: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The last beats of drivers that are not surely dead, by stage."""
-    beats = {stage: read_beat(store, stage) for stage in stages}
-    return {stage: beat for stage, beat in beats.items() if beat and not Owner(**beat["owner"]).surely_dead}
+def _who(stage: str, beat: dict[str, Any]) -> dict[str, Any]:
+    return {"stage": stage, "other_pid": beat["owner"]["pid"], "other_host": beat["owner"]["host"]}
+
+
+def _beats(store: ObjectStore, stages: Iterable[str]) -> dict[str, dict[str, Any]]:
+    return {stage: beat for stage in stages if (beat := read_beat(store, stage))}
+
+
+def _living(beats: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Those of drivers that are not surely dead."""
+    return {stage: beat for stage, beat in beats.items() if not Owner(**beat["owner"]).surely_dead}
 
 
 class Heartbeat:

@@ -100,8 +100,8 @@ def _reach(address: str) -> None:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise WorkerLost(
-                    f"RAY_ADDRESS: {address}: {error.strerror or error}, for {REACH_S:.0f} s; look at the address, and whether "
-                    "the head runs"
+                    f"RAY_ADDRESS: {address}: {error.strerror or error}, for {REACH_S:.0f} s; look at the address, and "
+                    "whether the head runs"
                 ) from error
             time.sleep(0.5)
         else:

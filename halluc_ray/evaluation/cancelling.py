@@ -6,6 +6,7 @@ What was committed stays, and the same command goes on. Knows stores and heartbe
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Self
@@ -18,6 +19,8 @@ from halluc_ray.evaluation.runs import RunFolder
 from halluc_ray.storage import keys
 
 _MAX_SILENCE_S = 60.0
+
+log = logging.getLogger(__name__)
 
 
 def cancel(target: str | RunSpec, *, wait_s: float = _MAX_SILENCE_S) -> str:
@@ -75,6 +78,7 @@ class CancelWatch:
     def look(self) -> None:
         """Raises RunIncomplete where the run was cancelled."""
         if self._heard.is_set():
+            log.warning("cancel heard")
             raise RunIncomplete("cancelled; what was committed stays, and the same command goes on")
 
     def _run(self) -> None:

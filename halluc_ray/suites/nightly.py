@@ -7,14 +7,18 @@ other from its night. Called by the command line.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from structlog.contextvars import bound_contextvars
 
 from halluc_ray.config import RunSpec
 from halluc_ray.engine.progress import Progress
 from halluc_ray.errors import HallucRayError
 from halluc_ray.evaluation import Evaluation, evaluate
 from halluc_ray.evaluation.runs import RunFolder
+from halluc_ray.logs import reason_of
 from halluc_ray.storage import ObjectStore
 from halluc_ray.suites.baselines import find_baseline
 from halluc_ray.suites.costs import Cost, Meter, cost_of
@@ -32,6 +36,8 @@ from halluc_ray.suites.nights import (
 )
 from halluc_ray.suites.suite import Suite, SuiteEntry
 from halluc_ray.suites.tonight import Tonight, spec_of_tonight, suite_store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +111,15 @@ def run_night(
     for entry in suite.specs:
         current = entry.name
         meter.next_run()
-        try:
-            tonight = spec_of_tonight(suite, entry, date=date)
-            if check is not None:
-                check(tonight.spec)
-            specs.append(_run_spec(suite, entry, tonight, store=store, nights=nights, date=date, meter=meter))
-        except HallucRayError as error:
-            specs.append(SpecNight(entry.name, error=error))
+        with bound_contextvars(suite=suite.name, date=date, spec=entry.name):
+            try:
+                tonight = spec_of_tonight(suite, entry, date=date)
+                if check is not None:
+                    check(tonight.spec)
+                specs.append(_run_spec(suite, entry, tonight, store=store, nights=nights, date=date, meter=meter))
+            except HallucRayError as error:
+                log.error("spec has no night", extra={"reason": reason_of(error)})
+                specs.append(SpecNight(entry.name, error=error))
     missed = missed_dates((night.date for night in nights), until=date, schedule=suite.schedule)
     return SuiteNight(suite.name, date, tuple(specs), tuple(missed))
 
@@ -141,9 +149,19 @@ def _run_spec(
             suite, tonight, done, entry=entry.name, date=date, baseline=baseline, gate=verdict, missed=missed
         )
         standing, new = write_night(store, ours)
+    _tell_of(standing, new=new)
     keep_gate(store, standing, policy=policy, gated=gated)
     cost = cost_of(RunFolder(store, done.run_id).telemetry(), suite.devices)
     return SpecNight(entry.name, done, standing, new, cost, trouble=gated.trouble if gated else "")
+
+
+def _tell_of(night: Night, *, new: bool) -> None:
+    """Log the record that stands, and its gate."""
+    log.info("night recorded", extra={"run": night.run_id, "new": new})
+    if night.gate is not None:
+        level = logging.INFO if night.gate.verdict == "PASS" else logging.WARNING
+        said = {"run": night.run_id, "verdict": night.gate.verdict, "reason": night.gate.reason}
+        log.log(level, "gate verdict", extra=said)
 
 
 def _record(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -19,6 +20,7 @@ from yarl import URL
 
 from halluc_ray.config import canonical_json, digest
 from halluc_ray.errors import HallucRayError, SpecError, StoreError
+from halluc_ray.logs import reason_of
 from halluc_ray.storage import ObjectStore, keys
 from halluc_ray.suites.messages import message, slack
 from halluc_ray.suites.nightly import SuiteNight
@@ -29,6 +31,8 @@ _FIRST_PAUSE_S = 0.5
 _MAX_PAUSE_S = 10.0
 _TRY_S = 10.0
 _GOOD = ("pass", "done")
+
+log = logging.getLogger(__name__)
 
 
 class NotTold(HallucRayError):
@@ -48,6 +52,7 @@ def tell(store: ObjectStore, night: SuiteNight, channels: tuple[Channel, ...]) -
     about = digest([night.date, *sorted(spec.night.name for spec in night.specs if spec.night)], length=12)
     troubles = []
     for position, channel in enumerate(channels):
+        about_it = {"suite": night.suite, "date": night.date, "channel": position, "form": channel.form}
         if channel.when == "not_pass" and said["status"] in _GOOD:
             continue
         identity = digest(channel.model_dump(include={"url", "url_env", "form"}), length=8)
@@ -57,9 +62,11 @@ def tell(store: ObjectStore, night: SuiteNight, channels: tuple[Channel, ...]) -
                 continue
             body = slack(said) if channel.form == "slack" else said
             post(_address(channel, position), body, key=f"{about}-{identity}", limit_s=channel.limit_s)
+            log.info("webhook told", extra={**about_it, "status": said["status"]})
             if finished:
                 store.put_new(mark, b"{}")
         except (NotTold, SpecError, StoreError) as trouble:
+            log.warning("webhook not told", extra={**about_it, "reason": reason_of(trouble)})
             troubles.append(f"notify[{position}]: {trouble}")
     return troubles
 
