@@ -13,7 +13,7 @@ import pytest
 import ray
 
 from infra.object_store.server import ObjectServer, free_ports
-from tests.ray_head import RayHead
+from infra.up.head import RayHead
 
 ROOT = Path(__file__).parent.parent
 

@@ -42,7 +42,7 @@ def _up(machine: Machine) -> int:
 
 def _down(machine: Machine) -> int:
     ran = machine.down()
-    _say("down" if ran else "nothing ran", f"what was stored stays in {machine.folder}" if ran else "")
+    _say(f"down; what was stored stays in {machine.folder}" if ran else "nothing ran")
     return 0
 
 

@@ -120,11 +120,11 @@ class RayHead:
         raise RuntimeError(f"Ray did not start within {_START_S:.0f} s: {log}")
 
     def stop(self) -> None:
-        """End the cluster: the processes that it started, and nobody else's."""
+        """End the cluster at once: the processes that it started, and nobody else's."""
         if self._process is None:
             return
         found = [] if self._process.poll() is not None else [psutil.Process(self._process.pid)]
-        processes.end(found, grace_s=_STOP_S)
+        processes.end(found, grace_s=0)
         self._process.wait(_STOP_S)
         if self.mark is None:  # else others carry it too, and its owner ends them
             processes.end(processes.marked(self.folder), grace_s=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ MARK = "HALLUC_RAY_UP"
 """Environment variable that holds the folder for which a process runs."""
 _CLOCK_S = 1.0  # a start time is reckoned from the boot time, which moves a little with the clock
 _KILLED_S = 10.0
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,7 @@ def find(part: Part) -> psutil.Process | None:
     """The process, where it is still that one and no zombie."""
     try:
         process = psutil.Process(part.pid)
-        same = abs(process.create_time() - part.created) < _CLOCK_S
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        return process if abs(process.create_time() - part.created) < _CLOCK_S and _runs(process) else None
     except psutil.NoSuchProcess:
         return None
 
@@ -108,10 +109,23 @@ def end(processes: Iterable[psutil.Process], *, grace_s: float) -> None:
     for root in roots:
         with contextlib.suppress(psutil.NoSuchProcess):
             root.terminate()
-    _, alive = psutil.wait_procs(list(family), timeout=grace_s)
-    for process in alive:
+    for process in _left(family, limit_s=grace_s):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()  # psutil compares start times: an id that is used again is left alone
-    _, alive = psutil.wait_procs(alive, timeout=_KILLED_S)
-    if alive:
+    if alive := _left(family, limit_s=_KILLED_S):
         raise RuntimeError(f"processes {sorted(p.pid for p in alive)} could not be ended within {_KILLED_S:.0f} s")
+
+
+def _left(family: Iterable[psutil.Process], *, limit_s: float) -> list[psutil.Process]:
+    """Those that still run after a time. A zombie does not: its parent, not ours to hurry, has yet to ask for it."""
+    deadline = time.monotonic() + limit_s
+    while (alive := [process for process in family if _runs(process)]) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    return alive
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

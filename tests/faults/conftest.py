@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from halluc_ray.storage import ObjectStore, open_store
-from tests.ray_head import RayHead
+from infra.up.head import RayHead
 
 WAIT_S = 120.0
 NUM_SHARDS = 42

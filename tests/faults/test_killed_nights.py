@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from halluc_ray.storage import open_store
+from infra.up.head import RayHead
 from tests.faults.conftest import NUM_SHARDS, WAIT_S, parts_by_shard, spec_of, stored
-from tests.ray_head import RayHead
 
 KILLS = 5
 ACTORS = 2

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from halluc_ray.storage import open_store
+from infra.up.head import RayHead
 from tests.faults.conftest import NUM_SHARDS, Drive, spec_of
-from tests.ray_head import RayHead
 from tests.tiny_models import save_classifier
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from halluc_ray.storage import open_store
 from infra.object_store.server import ObjectServer
+from infra.up.head import RayHead
 from tests.faults.conftest import (
     NUM_SHARDS,
     Drive,
@@ -22,7 +23,6 @@ from tests.faults.conftest import (
     spec_of,
     stored,
 )
-from tests.ray_head import RayHead
 
 SEEDS = range(5)
 StartDrive = Callable[[dict[str, object]], Drive]
@@ -101,7 +101,11 @@ def test_killed_actors_are_replaced(
     store = open_store(output)
     run = drive(spec_of(many_shards, output)).start()
     await_commits(store, random.Random(seed).randrange(1, NUM_SHARDS // 2))
-    killed = [p.pid for p in psutil.process_iter(["cmdline"]) if "ray::Worker.run" in " ".join(p.info["cmdline"] or [])]
+    killed = [
+        p.pid
+        for p in psutil.process_iter(["cmdline"])
+        if "ray::HallucRayWorker.run" in " ".join(p.info["cmdline"] or [])
+    ]
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     done = len(count_commits(store))

@@ -26,7 +26,7 @@ from halluc_ray.suites.nightly import run_night
 from halluc_ray.suites.nights import read_nights
 from halluc_ray.suites.notify import tell
 from halluc_ray.suites.suite import Suite, load_suite
-from tests.ray_head import RayHead
+from infra.up.head import RayHead
 from tests.tiny_models import save_classifier
 from tests.unit.suites.hooks import hook
 
