@@ -21,6 +21,7 @@ from halluc_ray.cli.exits import DONE, TOO_MANY_FAILED, exits, report_unexpected
 from halluc_ray.cli.export import export_command
 from halluc_ray.cli.exporter import exporter
 from halluc_ray.cli.gate import gate_command
+from halluc_ray.cli.gc import gc
 from halluc_ray.cli.importing import import_command
 from halluc_ray.cli.nightly import cancel, nightly, release
 from halluc_ray.cli.preview import preview
@@ -242,6 +243,7 @@ app.command()(release)
 app.command()(cancel)
 app.command(name="export")(export_command)
 app.command()(exporter)
+app.command()(gc)
 
 
 def _console() -> Console:
