@@ -25,6 +25,7 @@ from halluc_ray.cli.gc import gc
 from halluc_ray.cli.importing import import_command
 from halluc_ray.cli.nightly import cancel, nightly, release
 from halluc_ray.cli.preview import preview
+from halluc_ray.cli.site import site
 
 if TYPE_CHECKING:
     from halluc_ray.config import RunSpec
@@ -240,6 +241,7 @@ app.command(name="import")(import_command)
 app.command()(preview)
 app.command()(nightly)
 app.command()(release)
+app.command()(site)
 app.command()(cancel)
 app.command(name="export")(export_command)
 app.command()(exporter)

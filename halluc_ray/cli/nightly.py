@@ -27,6 +27,7 @@ from halluc_ray.cli.exits import (
     resumable,
 )
 from halluc_ray.cli.saving import save_files
+from halluc_ray.cli.site import render_after_night
 
 if TYPE_CHECKING:
     from halluc_ray.config import RunSpec
@@ -105,7 +106,10 @@ def run_suite(
         for spec in night.specs:
             found = read_gate(store, spec.night) if spec.night else {}
             save_files(save, {f"{spec.entry}.{name}": data for name, data in found.items()})
-    for trouble in tell(store, night, suite.notify):
+    page = render_after_night(suite, [spec.night for spec in night.specs if spec.night is not None])
+    if page is not None:
+        console.print(Text(f"Site  {page}"), soft_wrap=True)
+    for trouble in tell(store, night, suite.notify, site=page):
         typer.echo(f"warning: {trouble}", err=True)
     return night_exit_code(night)
 

@@ -1,7 +1,7 @@
 """Scripts and styles of the pages, and the Content-Security-Policy that lets these run and nothing else.
 
 Knows the packaged files and how a browser hashes what stands inline; does not know what they do.
-Callers: `render`, `comparison_page`.
+Callers: `render`, `comparison_page`, the site.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from markupsafe import Markup
 
 _LIBRARIES = ("d3.min.js", "plot.umd.min.js")
 _SHARED = ("language.js", "theme.js", "controls.js")
-_REPORT = (*_SHARED, "payload.js", "choice.js", "answers.js", "samples.js", "charts.js", "page.js")
+_REPORT = (*_SHARED, "payload.js", "choice.js", "answers.js", "samples.js", "labels.js", "charts.js", "page.js")
 _COMPARISON = (*_SHARED, "comparison.js")
+_SUITE = (*_SHARED, "labels.js", "past.js", "trend.js", "heat.js", "nights.js", "suite.js")
 # The one style element that Observable Plot 0.6.17 puts into each of its charts.
 _PLOT_STYLE = """:where(.plot-d6a7b5) {
   --plot-background: white;
@@ -56,11 +57,29 @@ def page_assets() -> Assets:
 @cache
 def comparison_assets() -> Assets:
     """What a comparison's page needs, likewise; it draws no charts."""
-    return _assets((), _COMPARISON, styles=())
+    return _assets((), _COMPARISON, styles=(), sheets=("report.css", "suite.css"))
 
 
-def _assets(libraries: tuple[str, ...], names: tuple[str, ...], *, styles: tuple[str, ...]) -> Assets:
-    style = _text("templates", "report.css")
+@cache
+def suite_assets() -> Assets:
+    """What the page of a suite needs."""
+    return _assets(_LIBRARIES, _SUITE, styles=(_PLOT_STYLE,), sheets=("report.css", "suite.css"))
+
+
+@cache
+def suites_assets() -> Assets:
+    """What the list of suites needs."""
+    return _assets((), _COMPARISON, styles=(), sheets=("report.css", "suite.css"))
+
+
+def _assets(
+    libraries: tuple[str, ...],
+    names: tuple[str, ...],
+    *,
+    styles: tuple[str, ...],
+    sheets: tuple[str, ...] = ("report.css",),
+) -> Assets:
+    style = "".join(_text("templates", name) for name in sheets)
     scripts = [*(_text("vendor", name) for name in libraries), *(_text("templates", name) for name in names)]
     policy = "; ".join(
         (

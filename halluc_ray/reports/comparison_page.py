@@ -1,7 +1,7 @@
 """The page of a comparison: one HTML file that needs no network, and no script to show its numbers.
 
 Knows what goes where and how much a page can hold; the numbers are the comparison's, the words the
-template's. Callers: the command line.
+template's. Callers: the command line, the site.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from itertools import islice, zip_longest
 
 from halluc_ray.reports.assets import comparison_assets
 from halluc_ray.reports.comparison import Answer, Comparison, Crossing, Difference, Flip
+from halluc_ray.reports.site_place import NightNotes
 from halluc_ray.reports.templating import render_template
 from halluc_ray.reports.views import cell_text
 from halluc_ray.reports.words import json_text, page_words
@@ -70,14 +71,20 @@ class FlipGroup:
     flips: tuple[ShownFlip, ...]
 
 
-def render_comparison(found: Comparison) -> str:
-    """The page; what it has no room for is in comparison.json."""
+def render_comparison(found: Comparison, *, night: NightNotes | None = None) -> str:
+    """The page; what it has no room for is in comparison.json.
+
+    Args:
+        found: the comparison.
+        night: the night that it is about, where it is a page of a site.
+    """
     overall, cells = list(found.overall()), list(found.cells())
     flips = list(_fair(found.flips))
     return render_template(
         "comparison.html.jinja",
         assets=comparison_assets(),
         found=found,
+        night=night,
         heading=_heading(found),
         overall=overall[:_MOST_ROWS],
         cells=cells[:_MOST_CELLS],

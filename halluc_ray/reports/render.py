@@ -18,6 +18,7 @@ from halluc_ray.reports.payload import EMPTY, payload_of
 from halluc_ray.reports.plot import axis_for
 from halluc_ray.reports.report import Rate, Report
 from halluc_ray.reports.shown import ShownRow
+from halluc_ray.reports.site_place import SitePlace
 from halluc_ray.reports.templating import grouped, render_template
 from halluc_ray.reports.views import (
     cell_text,
@@ -47,11 +48,13 @@ class PageContext:
         spec_text: the spec as YAML, to run it again.
         versions: package -> version.
         date: when it was computed, as text.
+        site: the site that it is a page of.
     """
 
     spec_text: str | None = None
     versions: Mapping[str, str] | None = None
     date: str | None = None
+    site: SitePlace | None = None
 
 
 def render_page(

@@ -18,8 +18,8 @@ _MAX_MISSED = 10
 _SPECIAL = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def message(night: SuiteNight) -> dict[str, Any]:
-    """A night as plain values: its status, one line, and each spec."""
+def message(night: SuiteNight, *, site: str | None = None) -> dict[str, Any]:
+    """A night as plain values: its status, one line, each spec, and where the suite's page lies."""
     specs = [_spec(spec) for spec in night.specs]
     status = next((s for s in STATUSES if any(spec["status"] == s for spec in specs)), "done")
     return {
@@ -28,6 +28,7 @@ def message(night: SuiteNight) -> dict[str, Any]:
         "status": status,
         "summary": f"{night.suite}, night of {night.date}: {status}{_missed(night)}",
         "missed": list(night.missed),
+        "site": site,
         "specs": specs,
     }
 
@@ -44,7 +45,8 @@ def slack(said: Mapping[str, Any]) -> dict[str, Any]:
     """
     sections = ["\n".join(_slack_lines(spec)) for spec in said["specs"]]
     more = len(sections) - _MAX_BLOCKS
-    texts = [f"*{_escaped(said['summary'])}*", *sections[:_MAX_BLOCKS]]
+    head = f"*{_escaped(said['summary'])}*"
+    texts = [f"{head}\n{_escaped(said['site'])}" if said.get("site") else head, *sections[:_MAX_BLOCKS]]
     if more > 0:
         texts.append(f"and {more} more specs")
     blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": _cut(text)}} for text in texts]

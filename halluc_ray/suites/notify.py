@@ -39,15 +39,23 @@ class NotTold(HallucRayError):
     """A webhook did not take a message."""
 
 
-def tell(store: ObjectStore, night: SuiteNight, channels: tuple[Channel, ...]) -> list[str]:
+def tell(
+    store: ObjectStore, night: SuiteNight, channels: tuple[Channel, ...], *, site: str | None = None
+) -> list[str]:
     """Tell each channel that wants to know and was not told yet.
 
     A night that is not finished is told by each command that leaves it so.
 
+    Args:
+        store: of the suite.
+        night: what became of it.
+        channels: of the suite.
+        site: where the suite's page lies, where there is one.
+
     Returns:
         What went wrong, in words; empty where all was told.
     """
-    said = message(night)
+    said = message(night, site=site)
     finished = all(spec.night is not None for spec in night.specs)
     about = digest([night.date, *sorted(spec.night.name for spec in night.specs if spec.night)], length=12)
     troubles = []

@@ -21,6 +21,7 @@ from halluc_ray.config.problems import Path, describe
 from halluc_ray.config.section import Section
 from halluc_ray.config.yaml_text import read_yaml
 from halluc_ray.errors import SpecError
+from halluc_ray.reports.publishing import Rule
 from halluc_ray.suites.policy import GatePolicy
 
 KEY_NAME = r"\w[\w.-]{0,59}"
@@ -97,6 +98,14 @@ class Channel(Section):
         return self
 
 
+class Publish(Section):
+    """What of a corpus' texts the site may show; it travels further than the corpus."""
+
+    samples: Rule = Field(
+        default="all", description="Prompts, answers, references, evidence: all; redacted: their shape alone; none."
+    )
+
+
 class Suite(Section):
     """A nightly benchmark."""
 
@@ -117,6 +126,7 @@ class Suite(Section):
         default_factory=dict, description="By kind: Ray's accelerator type, such as H100; gpu; cpu."
     )
     notify: tuple[Channel, ...] = ()
+    publish: Publish = Publish()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Suite:

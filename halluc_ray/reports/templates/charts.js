@@ -38,35 +38,6 @@ const charts = {
     if (place) place.replaceChildren(...drawn.filter((chart) => chart !== null));
   },
 
-  short(text, length) {
-    const signs = [...text];
-    const room = Math.max(8, Math.floor(length));
-    return signs.length <= room ? text : `${signs.slice(0, room - 6).join("")}…${signs.slice(-5).join("")}`;
-  },
-
-  // Labels that fit: where names are long, what all of them begin or end with is left out, then their middle.
-  labels(names, length) {
-    const distinct = [...new Set(names)];
-    if (distinct.length < 2 || distinct.every((name) => name.length <= length)) {
-      return new Map(distinct.map((name) => [name, charts.short(name, length)]));
-    }
-    const [one] = distinct;
-    const shared = (texts) => {
-      const [text, ...rest] = texts;
-      let at = 0;
-      while (at < text.length && rest.every((other) => other[at] === text[at])) at += 1;
-      return at;
-    };
-    const head = shared(distinct);
-    const tail = shared(distinct.map((name) => [...name.slice(head)].reverse().join("")));
-    const surplus = Math.max(...distinct.map((name) => name.length)) - Math.floor(length) + 2;
-    const word = one.slice(0, head).slice(Math.max(0, surplus)).search(/[-\/_ .:·]/);
-    const first = word < 0 ? Math.min(head, surplus) : surplus + word;
-    const last = Math.min(tail, Math.max(0, surplus - first));
-    const cut = (name) => `${first > 1 ? "…" : ""}${name.slice(first > 1 ? first : 0, name.length - last)}${last ? "…" : ""}`;
-    return new Map(distinct.map((name) => [name, charts.short(cut(name), length)]));
-  },
-
   top(rates) {
     const most = Math.max(0.01, ...rates.map((rate) => rate.high));
     return Math.min(1, most * 1.06);
@@ -80,7 +51,7 @@ const charts = {
   dots(rates, { width, rows, marks = [], top = charts.top(rates), label }) {
     const color = "var(--accent)";
     const left = Math.min(260, Math.max(100, width * 0.3));
-    const labels = charts.labels(rates.map((rate) => rate.label), left / 8.4);
+    const labels = labels.fit(rates.map((rate) => rate.label), left / 8.4);
     const names = new Map(rates.map((rate) => [rate.key, labels.get(rate.label)]));
     const chart = Plot.plot({
       width, height: 44 + rows.length * (rows.length > 40 ? 19 : 26), marginLeft: left, marginRight: 24, marginTop: rows.length > 20 ? 28 : 8, marginBottom: 32,
@@ -95,7 +66,7 @@ const charts = {
         Plot.tip(rates, Plot.pointerY({ x: "rate", y: "key", title: charts.told, fill: "var(--card)", stroke: "var(--line)" })),
       ],
     });
-    return charts.named(chart, label);
+    return labels.named(chart, label);
   },
 
   figure(name, chart) {
@@ -177,14 +148,14 @@ const charts = {
       .map((rate) => ({ ...rate, cell: charts.cellName(rate), label: `${charts.cellName(rate)} · ${rate.system}` }))
       .map((rate) => ({ ...rate, x: turned ? rate.cell : rate.system, y: turned ? rate.system : rate.cell }))
       .filter((rate) => across.includes(rate.x) && down.includes(rate.y));
-    return charts.named(charts.grid(rates, { width, left, across, down }), label);
+    return labels.named(charts.grid(rates, { width, left, across, down }), label);
   },
 
   grid(rates, { width, left, across, down }) {
     const room = Math.min(160, (width - left) / across.length);
     const slanted = room < 110;
-    const above = charts.labels(across, slanted ? Math.min(22, width / 28) : room / 8);
-    const beside = charts.labels(down, left / 8);
+    const above = labels.fit(across, slanted ? Math.min(22, width / 28) : room / 8);
+    const beside = labels.fit(down, left / 8);
     const top = charts.top(rates);
     const step = down.length > 40 ? 20 : 30;
     return Plot.plot({
@@ -209,13 +180,5 @@ const charts = {
       Plot.text(rates.filter((rate) => !dark(rate)), { x: "x", y: "y", text, fill: "var(--ink)" }),
       Plot.text(rates.filter(dark), { x: "x", y: "y", text, fill: "var(--on-heat)" }),
     ];
-  },
-
-  // One image with one name: the names that Plot gives to its marks say nothing to a listener.
-  named(chart, label) {
-    for (const mark of chart.querySelectorAll("[aria-label]")) mark.removeAttribute("aria-label");
-    chart.setAttribute("role", "img");
-    chart.setAttribute("aria-label", label);
-    return chart;
   },
 };

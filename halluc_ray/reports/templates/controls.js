@@ -1,6 +1,6 @@
 "use strict";
 // The choice of language and colours, and where it is kept. Knows the two selects of a page's header. Callers:
-// page.js, comparison.js.
+// page.js, comparison.js, suite.js.
 
 const controls = {
   start(onLanguage) {

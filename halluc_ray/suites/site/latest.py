@@ -1,0 +1,75 @@
+"""The last night of each spec with what its report says of every slice, and the same of its baseline.
+
+Reads report.json of both; nothing is reduced or paired. Where a report is gone, what the history holds is left.
+Called by `rendering`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from halluc_ray.errors import ObjectMissing, StoreError
+from halluc_ray.reports.report import Rate
+from halluc_ray.storage import ObjectStore, keys
+from halluc_ray.suites.history import KeptReport
+from halluc_ray.suites.nights import Night
+from halluc_ray.suites.site.order import by_date_and_verdict
+from halluc_ray.suites.subjects import cell_key
+
+Place = tuple[str, str, tuple[str, ...], str]
+"""Of a rate in a report: system, indicator, columns of the slice, its cell as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatestNight:
+    """A spec's last night.
+
+    Attributes:
+        rates: of its report, all slices; empty where the report is gone.
+        before: the baseline's, by place.
+    """
+
+    night: Night
+    rates: tuple[Rate, ...]
+    before: Mapping[Place, Rate]
+
+    def change(self, rate: Rate) -> float | None:
+        """A rate less the baseline's; None where there is none."""
+        known = self.before.get(place_of(rate))
+        if known is None or known.rate is None or rate.rate is None:
+            return None
+        return rate.rate - known.rate
+
+
+def latest_nights(store: ObjectStore, nights: Sequence[Night]) -> list[LatestNight]:
+    """Of each spec the last night, and of several on one date the one with the worst verdict; by spec.
+
+    Raises:
+        StoreError: a report can't be read.
+    """
+    found = {night.spec: night for night in sorted(nights, key=by_date_and_verdict)}
+    latest = []
+    for _, night in sorted(found.items()):
+        before = _rates(store, night.baseline.run_id) if night.baseline else ()
+        latest.append(LatestNight(night, _rates(store, night.run_id), {place_of(rate): rate for rate in before}))
+    return latest
+
+
+def place_of(rate: Rate) -> Place:
+    """Where a rate stands in its report."""
+    return rate.system, rate.indicator, tuple(rate.slice), cell_key(rate.slice)
+
+
+def _rates(store: ObjectStore, run_id: str) -> tuple[Rate, ...]:
+    key = keys.run_key(run_id, "report.json")
+    try:
+        return KeptReport.model_validate_json(store.read(key)).rates
+    except ObjectMissing:
+        return ()
+    except ValidationError as error:
+        raise StoreError(
+            f"{store.uri}/{key} is no report ({error.error_count()} problems); `halluc-ray report` makes it again"
+        ) from None

@@ -1,0 +1,24 @@
+"""Which of several nights comes last, and which verdict is worst. Pure; called by the site's pages."""
+
+from __future__ import annotations
+
+from halluc_ray.suites.nights import Night
+from halluc_ray.suites.verdicts import Verdict
+
+VERDICTS = ("", Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
+"""The worst last; empty: there is no gate."""
+
+
+def verdict_of(night: Night) -> str:
+    """The gate's word on a night; empty without one."""
+    return str(night.gate.verdict) if night.gate else ""
+
+
+def by_date_and_verdict(night: Night) -> tuple[str, int, str]:
+    """Orders nights so that, of those of one date, none that failed hides behind another."""
+    return night.date, VERDICTS.index(verdict_of(night)), night.run_id
+
+
+def worst_verdict(verdicts: list[str]) -> str:
+    """The worst of some verdicts; empty where there is none."""
+    return max(verdicts, key=VERDICTS.index, default="")
