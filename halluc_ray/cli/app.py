@@ -23,6 +23,7 @@ from halluc_ray.cli.exporter import exporter
 from halluc_ray.cli.gate import gate_command
 from halluc_ray.cli.gc import gc
 from halluc_ray.cli.importing import import_command
+from halluc_ray.cli.logs import logs
 from halluc_ray.cli.nightly import cancel, nightly, release
 from halluc_ray.cli.preview import preview
 from halluc_ray.cli.site import site
@@ -68,7 +69,7 @@ def run_spec(spec: RunSpec) -> int:
     from halluc_ray.evaluation import evaluate
 
     console = _console()
-    with resumable() as hold, progress_view(console) as view:
+    with logs(), resumable() as hold, progress_view(console) as view:
 
         def show(progress: Progress) -> None:
             hold()

@@ -26,6 +26,7 @@ from halluc_ray.cli.exits import (
     exits,
     resumable,
 )
+from halluc_ray.cli.logs import logs
 from halluc_ray.cli.saving import save_files
 from halluc_ray.cli.site import render_after_night
 
@@ -93,7 +94,7 @@ def run_suite(
     suite = read_suite(location, overrides=overrides)
     date = date or str(datetime.datetime.now(datetime.UTC).date())
     console = _console()
-    with resumable() as hold, progress_view(console) as view:
+    with logs(), resumable() as hold, progress_view(console) as view:
 
         def show(entry: str, progress: Progress) -> None:
             hold()
@@ -109,7 +110,9 @@ def run_suite(
     page = render_after_night(suite, [spec.night for spec in night.specs if spec.night is not None])
     if page is not None:
         console.print(Text(f"Site  {page}"), soft_wrap=True)
-    for trouble in tell(store, night, suite.notify, site=page):
+    with logs():
+        troubles = tell(store, night, suite.notify, site=page)
+    for trouble in troubles:
         typer.echo(f"warning: {trouble}", err=True)
     return night_exit_code(night)
 

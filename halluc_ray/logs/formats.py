@@ -69,4 +69,6 @@ def _bound(logger: Any, method: str, event: Event) -> Event:
 
 
 def _order(logger: Any, method: str, event: Event) -> Event:
-    return {key: event[key] for key in FIRST if key in event} | {k: v for k, v in event.items() if k not in FIRST}
+    shared = {key: event[key] for key in FIRST if key in event}
+    # Ray adds fields of its own to every record of a process that it runs in.
+    return shared | {key: value for key, value in event.items() if key not in FIRST and not key.startswith("_ray_")}

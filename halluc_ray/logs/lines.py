@@ -20,6 +20,7 @@ Line = Mapping[str, Any]
 MAX_LINES = 50
 """Of one report; of more, the last ones."""
 _fields_of = ExtraAdder()
+_ours = logging.getLogger(OURS)
 
 
 class LineKeeper(logging.Handler):
@@ -32,14 +33,13 @@ class LineKeeper(logging.Handler):
 
     def begin(self, level: int) -> None:
         """Keep what is logged from now on, from `level`."""
-        ours = logging.getLogger(OURS)
-        ours.addHandler(self)
-        ours.setLevel(level)
+        _ours.addHandler(self)
+        _ours.setLevel(level)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one record."""
         self._lost += len(self._lines) == MAX_LINES
-        fields = dict(_fields_of(None, "", {"_record": record}))
+        fields = dict(_fields_of(_ours, "", {"_record": record}))
         del fields["_record"]
         self._lines.append(
             {
