@@ -44,6 +44,11 @@ def is_committed(store: ObjectStore, stage: str, shard: str) -> bool:
     return store.info(keys.commit_key(stage, shard)) is not None
 
 
+def new_attempt() -> str:
+    """A name for one try to commit: random, so that no other try has it."""
+    return secrets.token_hex(6)
+
+
 def publish(
     store: ObjectStore,
     stage: str,
@@ -52,6 +57,7 @@ def publish(
     parts: Mapping[str, bytes],
     rows: int,
     notes: Mapping[str, int | str] | None = None,
+    attempt: str | None = None,
 ) -> Commit:
     """Commit a shard, or learn who did.
 
@@ -62,6 +68,7 @@ def publish(
         parts: part name -> Parquet bytes; the main part's name is empty.
         rows: units in the main part.
         notes: see `Commit.notes`.
+        attempt: from `new_attempt`, for callers that log it; default: a fresh one.
 
     Returns:
         The commit that stands: ours, or that of the attempt that came first.
@@ -69,7 +76,7 @@ def publish(
     Raises:
         StoreUnavailable: retryable; the shard may or may not be committed.
     """
-    attempt = secrets.token_hex(6)
+    attempt = attempt or new_attempt()
     for name, data in parts.items():
         store.put(keys.part_key(stage, shard, attempt, name), data)
     ours = Commit(
