@@ -62,6 +62,7 @@ class Asked:
     """One query of a panel."""
 
     panel: dict[str, Any]
+    ref: str
     expr: str
     legend: str
 
@@ -79,7 +80,7 @@ def panels(name: str) -> list[dict[str, Any]]:
 
 
 def asked(name: str) -> list[Asked]:
-    return [Asked(p, t["expr"], t.get("legendFormat", "")) for p in panels(name) for t in p["targets"]]
+    return [Asked(p, t["refId"], t["expr"], t.get("legendFormat", "")) for p in panels(name) for t in p["targets"]]
 
 
 def filled(expr: str, variables: Mapping[str, str]) -> str:
@@ -144,7 +145,7 @@ def says(url: str, path: str, **parameters: str) -> Any:
 def answers(
     url: str, name: str, *, variables: Mapping[str, str], may_be_empty: Collection[str] = (), limit_s: float = 30
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """(panel's title, legend) -> series, of every query of a dashboard, once each has data.
+    """(panel's title, letter of its query) -> series, of every query of a dashboard, once each has data.
 
     Args:
         url: of a real Prometheus.
@@ -154,11 +155,12 @@ def answers(
     deadline = time.monotonic() + limit_s
     while True:
         found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for at, query in enumerate(asked(name)):
+        for query in asked(name):
             data = says(url, "query", query=filled(query.expr, variables)) or {"result": []}
-            where = (query.title, query.legend or str(at))
-            found[where] = [*found.get(where, []), *data["result"]]
-        missing = {title for (title, _), series in found.items() if not series} - set(may_be_empty)
+            found[query.title, query.ref] = data["result"]
+        missing = {
+            f"{title} {ref}" for (title, ref), series in found.items() if not series and title not in may_be_empty
+        }
         if not missing:
             return found
         if time.monotonic() > deadline:

@@ -39,11 +39,14 @@ def once(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def serving(store: Path) -> Iterator[str]:
+def serving(store: Path, *options: str) -> Iterator[str]:
     """Address of an exporter that reads every second; at the end it must stop by itself and in order."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        [*COMMAND, str(store), "--port", "0", "--every", "1"], stdout=subprocess.PIPE, text=True, env=environment
+        [*COMMAND, str(store), "--port", "0", "--every", "1", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     assert process.stdout is not None
     try:
@@ -56,13 +59,14 @@ def serving(store: Path) -> Iterator[str]:
 
 
 @contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[str]:
+def prometheus(folder: Path, target: str, *, alertmanager: str = "") -> Iterator[str]:
     """Base URL of a Prometheus that runs the exporter's job and the rules of our configuration."""
     config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
     [job] = [job for job in config["scrape_configs"] if job["job_name"] == "halluc_ray_nights"]
     job["static_configs"], job["scrape_interval"] = [{"targets": [target]}], "1s"
     config["global"] |= {"scrape_timeout": "1s", "evaluation_interval": "1s"}
     config |= {"scrape_configs": [job], "rule_files": [str(MONITORING / "nights.yml")]}
+    config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_ports(1)[0]}"
     command = ["prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]

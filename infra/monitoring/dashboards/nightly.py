@@ -93,12 +93,14 @@ def _trend(board: Dashboard) -> None:
     board.with_panel(lines("Answered share", text, answered, look=look, steps=True, share=True))
     verdict = VERDICT.format(by="spec", metric="halluc_ray_night_gate", where=_NIGHT)
     text = "Verdicts of the gate, night by night"
-    board.with_panel(states("Gate", text, Query(verdict, "{{spec}}"), look=Look(width=12, alert="NightGateFailed")))
+    board.with_panel(
+        states("Gate by night", text, Query(verdict, "{{spec}}"), look=Look(width=12, alert="NightGateFailed"))
+    )
     by = "spec, system, indicator, limit, slice"
     check = VERDICT.format(by=by, metric="halluc_ray_night_check", where=_SYSTEMS)
     name = "{{spec}} · {{system}} · {{indicator}} · {{limit}} {{slice}}"
     text = "Checks while they did not pass; a gap is a night on which the check passed"
-    board.with_panel(states("Checks that did not pass", text, Query(f"{check} > 0", name), look=Look(width=12)))
+    board.with_panel(states("Failing checks by night", text, Query(f"{check} > 0", name), look=Look(width=12)))
     counts = Query(f"sum by (verdict) (max by (spec, verdict) ({_of('checks')}))", "{{verdict}}")
     text = "Checks of the gate by verdict"
     board.with_panel(lines("Checks", text, counts, look=Look(), stacked=True, steps=True))

@@ -104,6 +104,7 @@ def test_every_panel_says_what_it_shows(name):
         assert panel["fieldConfig"]["defaults"]["unit"]
         assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
         assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+    assert len({panel["title"] for panel in panels(name)}) == len(panels(name))
     ids = [panel["id"] for panel in board(name)["panels"]]
     assert len(set(ids)) == len(ids)
 
