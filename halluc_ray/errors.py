@@ -11,9 +11,15 @@ from typing import ClassVar
 
 
 class HallucRayError(Exception):
-    """Base of every error that the package raises on purpose."""
+    """Base of every error that the package raises on purpose.
+
+    Attributes:
+        retryable: trying the same work again can help.
+        logged: what a log says instead of the message, where that repeats what others said.
+    """
 
     retryable: ClassVar[bool] = False
+    logged: str | None = None
 
 
 class SpecError(HallucRayError):

@@ -14,7 +14,7 @@ _PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
 def reason_of(error: BaseException) -> str:
-    """Class and message of an error of ours; of any other the class and the place alone.
+    """Class and first line of an error of ours; of any other the class, and the place where it is known.
 
     Messages of our own errors name rows and never quote them. What another library says may hold a
     sample's text.
@@ -22,11 +22,13 @@ def reason_of(error: BaseException) -> str:
     >>> reason_of(ValueError("I am the text of a sample"))
     'ValueError'
     """
-    kind, text = type(error).__name__, str(error)
+    kind = type(error).__name__
     if not isinstance(error, HallucRayError):
         return kind
+    text = error.logged or str(error)
     if type(error) is HallucRayError and (places := _PLACE.findall(text)):
         file, line = places[-1]
         return f"{text.split(':', 1)[0]} in {file.rsplit('/', 1)[-1]} line {line}"
-    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    first = text.strip().split("\n", 1)[0]
+    plain = " ".join("".join(c if c.isprintable() else " " for c in first).split())
     return f"{kind}: {plain}"[:MAX_CHARACTERS]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 import time
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from halluc_ray.models.endpoint.replies import (
 from halluc_ray.models.endpoint.requests import MAX_COMPLETION_TOKENS, MAX_TOKENS, RequestWriter, request_url
 from halluc_ray.records import Sample
 
+log = logging.getLogger(__name__)
+
 MAX_REPLY_BYTES = 64 << 20
 _OVERLOADED = (429, 503)
 _SHORTEST_PART = 3
@@ -47,11 +50,13 @@ class _Trouble:
 
     Attributes:
         what: for messages.
+        kind: for logs: without what the server said, which may repeat a prompt.
         reason: the row's failure, should the row be at fault; None: it can't be.
         pause_s: that the server asked for.
     """
 
     what: str
+    kind: str
     reason: str | None
     pause_s: float | None = None
 
@@ -106,15 +111,19 @@ class Client:
                 self._last_success = time.monotonic()
                 return said
             trouble = said
+            log.debug("endpoint answered badly", extra={"system": self._system.name, "reason": said.kind})
             if (trouble.pause_s or 0.0) > MAX_ASKED_PAUSE_S:
                 break
         if trouble is None:
             raise AssertionError("a unit is tried at least once")
         if trouble.reason is not None and (self._last_success > began or await self._answers_at_all()):
             return Answer(failure=trouble.reason)
-        raise EndpointUnavailable(
-            f"{self._where}: {self._url} did not answer ({trouble.what}), tried {failures + 1} times; "
-            "once it does, the same command goes on"
+        raise _logged(
+            EndpointUnavailable(
+                f"{self._where}: {self._url} did not answer ({trouble.what}), tried {failures + 1} times; "
+                "once it does, the same command goes on"
+            ),
+            f"{self._where}: {self._url} did not answer ({trouble.kind}), tried {failures + 1} times",
         )
 
     async def close(self) -> None:
@@ -147,20 +156,23 @@ class Client:
             async with asyncio.timeout(self._system.timeout_s):
                 status, data, pause = await self._exchange(body)
         except TimeoutError:
-            return _Trouble(f"no whole answer in {self._system.timeout_s:g} s", "timeout")
+            late = f"no whole answer in {self._system.timeout_s:g} s"
+            return _Trouble(late, late, "timeout")
         except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
             raise SpecError(f"{self._where}.url: {self._url}: {self._clean(str(error))}") from None
         except aiohttp.ClientConnectorError as error:
-            return _Trouble(self._clean(str(error)), None)
+            away = self._clean(str(error))
+            return _Trouble(away, away, None)
         except (aiohttp.ClientError, OSError) as error:
-            return _Trouble(self._clean(f"{type(error).__name__}: {error}"), "server_error")
+            kind = type(error).__name__
+            return _Trouble(self._clean(f"{kind}: {error}"), kind, "server_error")
         if status == 200:
             try:
                 return read_answer(data, api=self._system.api)
             except MalformedReply as error:
                 within = error_within(data)
                 if within is None:
-                    return _Trouble(self._clean(str(error)), "malformed_reply")
+                    return _Trouble(self._clean(str(error)), "malformed reply", "malformed_reply")
                 status, refusal = within.status, within
         else:
             refusal = read_refusal(status, data)
@@ -168,10 +180,12 @@ class Client:
             return refusal
         asked = asked_pause_s(pause)
         if asked is not None and asked > MAX_ASKED_PAUSE_S:
-            return _Trouble(f"{self._clean(str(refusal))}, come back in {asked:.0f} s", None, asked)
+            later = f"come back in {asked:.0f} s"
+            return _Trouble(f"{self._clean(str(refusal))}, {later}", f"HTTP {status}, {later}", None, asked)
         if asked is not None and status in _OVERLOADED:
             self.pace.hold(asked)
-        return _Trouble(self._clean(str(refusal)), "server_error" if status >= 500 else None, asked)
+        reason = "server_error" if status >= 500 else None
+        return _Trouble(self._clean(str(refusal)), f"HTTP {status}", reason, asked)
 
     async def _exchange(self, body: dict[str, Any]) -> tuple[int, bytes, str | None]:
         """Status, body and Retry-After of one request."""
@@ -220,6 +234,10 @@ class Client:
             raise self._error(said)
 
     def _error(self, refusal: Refusal) -> HallucRayError:
+        where = f"{self._where}: {self._url}, model {self._system.model!r}"
+        return _logged(self._refused(refusal), f"{where}: HTTP {refusal.status}")
+
+    def _refused(self, refusal: Refusal) -> HallucRayError:
         said = f"{self._where}: {self._url}, model {self._system.model!r}: {self._clean(str(refusal))}"
         if refusal.fate is Fate.QUOTA:
             return QuotaSpent(f"{said}; once there is quota again, the same command goes on")
@@ -239,6 +257,12 @@ class Client:
         for end in range(len(self._key) - 1, _SHORTEST_PART, -1):
             text = text.replace(f"{self._key[:end]}{CUT}", f"***{CUT}")
         return text
+
+
+def _logged(error: HallucRayError, text: str) -> HallucRayError:
+    """The error, and what a log says of it."""
+    error.logged = text
+    return error
 
 
 def _proxy_of(url: URL) -> str | None:
