@@ -22,6 +22,8 @@ Event = MutableMapping[str, Any]
 
 FIRST = ("time", "level", "event", "run", "system", "stage", "shard", "attempt", "actor", "node")
 """The order of the keys that many lines share; others follow as they were given."""
+_NO_FIELDS = ("_ray_", "message", "asctime")
+"""What Ray adds to every record of its processes, and what other formatters leave on one."""
 MAX_CHARACTERS = 1000
 MAX_TRACEBACK_CHARACTERS = 4000
 
@@ -70,5 +72,4 @@ def _bound(logger: Any, method: str, event: Event) -> Event:
 
 def _order(logger: Any, method: str, event: Event) -> Event:
     shared = {key: event[key] for key in FIRST if key in event}
-    # Ray adds fields of its own to every record of a process that it runs in.
-    return shared | {key: value for key, value in event.items() if key not in FIRST and not key.startswith("_ray_")}
+    return shared | {key: v for key, v in event.items() if key not in FIRST and not key.startswith(_NO_FIELDS)}

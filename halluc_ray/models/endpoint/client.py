@@ -123,7 +123,7 @@ class Client:
                 f"{self._where}: {self._url} did not answer ({trouble.what}), tried {failures + 1} times; "
                 "once it does, the same command goes on"
             ),
-            f"{self._where}: {self._url} did not answer ({trouble.kind}), tried {failures + 1} times",
+            f"{self._where}: {self._shown_url} did not answer ({trouble.kind}), tried {failures + 1} times",
         )
 
     async def close(self) -> None:
@@ -135,6 +135,11 @@ class Client:
     @property
     def _where(self) -> str:
         return f"systems[{self._system.name}]"
+
+    @property
+    def _shown_url(self) -> str:
+        """For logs: without what may be a secret."""
+        return str(self._url.with_user(None).with_query(None))
 
     async def _answer_or_trouble(self, sample: Sample, draw: int) -> Answer | _Trouble:
         """One try, or two where the server calls the longest answer by its other name."""
@@ -159,7 +164,8 @@ class Client:
             late = f"no whole answer in {self._system.timeout_s:g} s"
             return _Trouble(late, late, "timeout")
         except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
-            raise SpecError(f"{self._where}.url: {self._url}: {self._clean(str(error))}") from None
+            wrong = SpecError(f"{self._where}.url: {self._url}: {self._clean(str(error))}")
+            raise _logged(wrong, f"{self._where}.url: {self._shown_url}: {type(error).__name__}") from None
         except aiohttp.ClientConnectorError as error:
             away = self._clean(str(error))
             return _Trouble(away, away, None)
@@ -234,8 +240,8 @@ class Client:
             raise self._error(said)
 
     def _error(self, refusal: Refusal) -> HallucRayError:
-        where = f"{self._where}: {self._url}, model {self._system.model!r}"
-        return _logged(self._refused(refusal), f"{where}: HTTP {refusal.status}")
+        what = f"{self._where}: {self._shown_url}, model {self._system.model!r}: HTTP {refusal.status}"
+        return _logged(self._refused(refusal), what)
 
     def _refused(self, refusal: Refusal) -> HallucRayError:
         said = f"{self._where}: {self._url}, model {self._system.model!r}: {self._clean(str(refusal))}"
