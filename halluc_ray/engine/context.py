@@ -11,6 +11,7 @@ from typing import Any
 
 from halluc_ray.config import RecordedSystem, RunSpec, System
 from halluc_ray.engine.selection import Selection
+from halluc_ray.logs import Line
 from halluc_ray.records import Shard, Stage, StageKind
 from halluc_ray.storage.files import CorpusFile
 from halluc_ray.wiring.systems import ResolvedSystem
@@ -98,21 +99,47 @@ class ShardTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a finished task took of its actor.
+
+    Attributes:
+        input_tokens, output_tokens: of the outputs that the task was to make, whoever committed them.
+        model_s: seconds inside the model.
+        commit_s: seconds of each publication of a stage.
+        memory_splits: batches halved because memory ran out.
+        gpu_memory_bytes: the most that the actor's models have held; None without a GPU.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    model_s: float = 0.0
+    commit_s: tuple[float, ...] = ()
+    memory_splits: int = 0
+    gpu_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ShardReport:
     """What an actor says about a task: counts, never rows.
 
     Attributes:
         task: the task's key.
-        committed: stages whose commit now stands, whoever wrote it.
-        rates: (system name or "", indicator) -> (hallucinated, defined).
+        committed: stage whose commit now stands, whoever wrote it -> its attempt; of a failed task too.
+        found: those of `committed` that this try did not write.
+        outcomes: (system name or "", indicator) -> units by outcome, in the order of `OUTCOMES`.
         seconds: wall time by phase: read, generate, score, count, publish.
         notes: such as a halved token budget.
         error: what went wrong, or None.
+        measured: what the task took.
+        lines: that the actor logged meanwhile.
     """
 
     task: tuple[int, str]
-    committed: tuple[str, ...]
-    rates: Mapping[tuple[str, int], tuple[int, int]]
+    committed: Mapping[str, str]
+    outcomes: Mapping[tuple[str, int], tuple[int, ...]]
     seconds: Mapping[str, float]
     notes: Mapping[str, Any]
     error: Exception | None = None
+    measured: Measured = Measured()
+    found: frozenset[str] = frozenset()
+    lines: tuple[Line, ...] = ()

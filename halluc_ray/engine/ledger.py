@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -28,6 +28,25 @@ WINDOW = 256
 """How far `take` looks along the queue: bounds its cost on long ones."""
 
 TaskKey = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A try that failed.
+
+    Attributes:
+        budget: that was charged, `task` or `infra`.
+        tries, allowed: failures on that budget, and how many end the task.
+        wait_s: until the next try, in seconds; None: the task is given up.
+    """
+
+    task: ShardTask
+    actor: str
+    error: Exception
+    budget: str
+    tries: int
+    allowed: int
+    wait_s: float | None
 
 
 @dataclass(slots=True)
@@ -60,6 +79,7 @@ class Ledger:
         tasks: what is missing, in the order to do it: a system after another, in corpus order.
         alone: system whose outputs one actor at a time may make -> seconds that a row of it may take.
         bases: system -> name of the network that is read for it; those of one base are done one after another.
+        on_failure: told of each try that failed, but for those of tasks that are settled.
     """
 
     def __init__(
@@ -68,7 +88,9 @@ class Ledger:
         *,
         alone: Mapping[int, float] | None = None,
         bases: Mapping[int, str] | None = None,
+        on_failure: Callable[[Failed], None] = lambda failed: None,
     ) -> None:
+        self._on_failure = on_failure
         self._alone = dict(alone or {})
         self._bases = dict(bases or {})
         self._held_base: dict[str, str] = {}  # actor -> the network that it read last
@@ -81,6 +103,7 @@ class Ledger:
         self._durations: deque[float] = deque(maxlen=64)
         self._last_group: dict[str, tuple[str, int]] = {}
         self._queues: dict[str, list[TaskKey]] = {}  # actor -> what it holds, in the order it works on it
+        self._retries = {"task": 0, "infra": 0}
 
     @property
     def open(self) -> bool:
@@ -91,6 +114,16 @@ class Ledger:
     def in_flight(self) -> int:
         """Tasks that some actor holds."""
         return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that no actor holds and that are not settled."""
+        return len(self._states) - len(self._done) - len(self._given_up) - len(self._running)
+
+    @property
+    def retries(self) -> dict[str, int]:
+        """Budget -> failures that were charged to it and after which the task is tried again."""
+        return dict(self._retries)
 
     @property
     def done(self) -> int:
@@ -190,13 +223,21 @@ class Ledger:
             state.task_failures += 1
         if not state.holders:
             self._running.discard(key)
+        wait_s: float | None = 0.0
         spent = state.task_failures >= TASK_BUDGET or state.infra_failures >= INFRA_BUDGET
         if spent or (self._is_alone(key) and key[0] in self._abandoned):
             self._give_up(key, error)
+            wait_s = None
         elif not state.holders and key not in self._waiting:
             tries = state.infra_failures + state.task_failures
-            state.not_before = now + min(MAX_BACKOFF_S, BACKOFF_S * 2 ** (tries - 1))
+            wait_s = min(MAX_BACKOFF_S, BACKOFF_S * 2 ** (tries - 1))
+            state.not_before = now + wait_s
+            self._retries["infra" if infra else "task"] += 1
             self._waiting.append(key)
+        budget, failures, allowed = ("task", state.task_failures, TASK_BUDGET)
+        if infra:
+            budget, failures, allowed = ("infra", state.infra_failures, INFRA_BUDGET)
+        self._on_failure(Failed(state.task, actor, error, budget, failures, allowed, wait_s))
 
     def abandon(self, system: int, error: Exception) -> None:
         """No more outputs of an `alone` system: what waits is given up, what is held when it fails."""

@@ -23,7 +23,7 @@ class Progress:
         rows_done: of these, done.
         rows_done_here: done by this command.
         seconds: since this command's first work; rows/s and time left follow from it.
-        rates: (system, indicator) -> (hallucinated, defined) over what this command has counted.
+        rates: (system, indicator) -> (hallucinated, defined) over what is counted so far.
         device: kind of device that actors hold (`H100`, `gpu`, `cpu`); empty before the first one sits.
         device_seconds: device time that this command's actors have held, idle or not.
     """

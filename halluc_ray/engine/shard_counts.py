@@ -19,9 +19,15 @@ from halluc_ray.engine import counting
 from halluc_ray.engine.roles import to_texts
 from halluc_ray.engine.selection import holds
 from halluc_ray.engine.units import RAW, Units
+from halluc_ray.records import OUTCOMES
 
-Rates = dict[tuple[str, int], tuple[int, int]]
-"""(system, indicator) -> units that are hallucinated, and units that are defined."""
+COUNTS_PART = "counts"
+"""Name of a count stage's second part."""
+
+Outcomes = dict[tuple[str, int], tuple[int, ...]]
+"""(system, indicator) -> units by outcome, in the order of `OUTCOMES`."""
+
+_POSITIONS = {outcome.label: position for position, outcome in enumerate(OUTCOMES)}
 
 
 class ShardCounts:
@@ -85,16 +91,15 @@ class ShardCounts:
         return scores[names.index(summary.score or "")].column("score").combine_chunks()
 
 
-def rates_of(counts: pa.Table) -> Rates:
-    """Rates over all units of a shard, for whoever watches the run."""
-    rates: dict[tuple[str, int], list[int]] = {}
-    overall = counts.filter((pc.field("table") == "outcomes") & (pc.field("slice") == 0))
-    for row in overall.to_pylist():
-        if row["stat"] in ("hallucinated", "supported"):
-            entry = rates.setdefault((row["system"], row["item"]), [0, 0])
-            entry[1] += row["value"]
-            entry[0] += row["value"] if row["stat"] == "hallucinated" else 0
-    return {key: (hallucinated, defined) for key, (hallucinated, defined) in rates.items()}
+def outcomes_of(counts: pa.Table) -> Outcomes:
+    """Outcomes of all units of a shard, from its part of counts, for whoever watches the run."""
+    found: dict[tuple[str, int], list[int]] = {}
+    of_units = (pc.field("table") == "outcomes") & (pc.field("slice") == 0) & (pc.field("stat") != "rows")
+    overall = counts.filter(of_units)
+    for row in overall.select(["system", "item", "stat", "value"]).to_pylist():
+        entry = found.setdefault((row["system"], row["item"]), [0] * len(OUTCOMES))
+        entry[_POSITIONS[row["stat"]]] += row["value"]
+    return {key: tuple(entry) for key, entry in found.items()}
 
 
 def _clusters(units: Units, column: str) -> pa.Array:

@@ -7,9 +7,7 @@ What is already committed is read back instead of computed. Called by the worker
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,21 +16,21 @@ import pyarrow as pa
 from halluc_ray.engine.context import RunContext, ShardReport, ShardTask, SystemPlan
 from halluc_ray.engine.images import load_images
 from halluc_ray.engine.kept import Costs, KeptAnswers
+from halluc_ray.engine.meter import Meter
 from halluc_ray.engine.roles import to_texts
 from halluc_ray.engine.row_reader import RowReader
 from halluc_ray.engine.rows import ShardRows
 from halluc_ray.engine.samples import samples_of
 from halluc_ray.engine.scoring import batch_of, columns_read, decide, judges, score_units
-from halluc_ray.engine.shard_counts import Rates, ShardCounts, rates_of
+from halluc_ray.engine.shard_counts import COUNTS_PART, Outcomes, ShardCounts, outcomes_of
 from halluc_ray.engine.units import RAW, Units, recorded_units, verdicts_of
 from halluc_ray.indicators.protocol import Indicator
 from halluc_ray.models.endpoint.generator import EndpointGenerator
 from halluc_ray.models.execution import Failure, Generated
-from halluc_ray.records import Sample
+from halluc_ray.records import Commit, Sample
 from halluc_ray.storage import ObjectStore, commits, parquet
 from halluc_ray.wiring.generators import Generator
 
-COUNTS_PART = "counts"
 GeneratorFor = Callable[[SystemPlan], Generator | EndpointGenerator]
 
 
@@ -64,7 +62,19 @@ class ShardRunner:
         self._reader = RowReader(context.files, corpus=context.spec.corpus, selection=context.selection)
         self._counts = ShardCounts(context.spec)
         self._costs = Costs(store)
-        self._seconds: dict[str, float] = {}
+        self._meter = Meter()
+        self._attempts: dict[str, str] = {}
+        self._found: set[str] = set()
+
+    @property
+    def committed(self) -> dict[str, str]:
+        """Stage of the last task whose commit stands -> its attempt."""
+        return dict(self._attempts)
+
+    @property
+    def found(self) -> frozenset[str]:
+        """Those of `committed` that somebody else wrote, or an earlier try."""
+        return frozenset(self._found)
 
     def run(self, task: ShardTask) -> ShardReport:
         """Commit every missing stage of the task, upstream first.
@@ -72,18 +82,29 @@ class ShardRunner:
         Raises:
             HallucRayError: see `retryable` on each.
         """
-        self._seconds = {}
+        self._meter = Meter()
+        self._attempts, self._found = {}, set()
         system = self._context.systems[task.system]
-        with self._timed("read"):
+        with self._meter.phase("read"):
             rows = self._reader.read(task.shard, columns=self._columns(system, task.missing))
         made = self._generations(system, task, rows)
         units = Units.of(made.table, rows, rebatched="token_budget" in made.notes)
         scores = self._scores(system, task, units)
-        rates: Rates = {}
+        if system.generate.name in task.missing:
+            self._meter.outputs(made.table)
+        outcomes: Outcomes = {}
         if system.count.name in task.missing:
-            rates = self._count(system, task, units, scores)
-        done = tuple(stage.name for stage in system.stages if stage.name in task.missing)
-        return ShardReport(task.key, done, rates, dict(self._seconds), made.notes)
+            outcomes = self._count(system, task, units, scores)
+        meter = self._meter
+        return ShardReport(
+            task.key,
+            self.committed,
+            outcomes,
+            meter.seconds,
+            made.notes,
+            measured=meter.measured(),
+            found=self.found,
+        )
 
     @property
     def _stops_at_bad_rows(self) -> bool:
@@ -118,7 +139,7 @@ class ShardRunner:
             reasons[position] = reasons[position] or "undecodable_name"
         if self._stops_at_bad_rows:
             rows.refuse_bad(reasons, self._context.spec.corpus.columns.mapped() | {"name": name_from or ""})
-        with self._timed("generate"):
+        with self._meter.phase("generate"):
             if system.recorded:
                 table, notes = recorded_units(rows, reasons, names.values if names else None), {}
             else:
@@ -138,9 +159,12 @@ class ShardRunner:
         self, system: SystemPlan, task: ShardTask, samples: Sequence[Sample], failures: Sequence[Failure]
     ) -> Generated:
         generator = self._generator_for(system)
-        if isinstance(generator, EndpointGenerator):
-            return generator.generate(samples, failures, kept=self._kept(system, task))
-        return generator.generate(samples, failures)
+        with self._meter.model():
+            if isinstance(generator, EndpointGenerator):
+                return generator.generate(samples, failures, kept=self._kept(system, task))
+            made = generator.generate(samples, failures)
+        self._meter.split(made.memory_splits)
+        return made
 
     def _kept(self, system: SystemPlan, task: ShardTask) -> KeptAnswers:
         return KeptAnswers(self._store, system.generate.name, task.shard.key, costs=self._costs)
@@ -161,7 +185,7 @@ class ShardRunner:
         found = []
         for stage, indicator in zip(system.scores, self._indicators, strict=True):
             if stage.name in task.missing:
-                with self._timed("score"):
+                with self._meter.phase("score"):
                     own = batch if judges(indicator, system.resolved) else None
                     table = score_units(indicator, units, own, read=columns_read(indicator, system.resolved))
                 found.append(self._publish(stage.name, task, {"": table}).table)
@@ -169,40 +193,44 @@ class ShardRunner:
                 found.append(self._read(stage.name, task).table)
         return found
 
-    def _count(self, system: SystemPlan, task: ShardTask, units: Units, scores: Sequence[pa.Table]) -> Rates:
-        with self._timed("count"):
+    def _count(self, system: SystemPlan, task: ShardTask, units: Units, scores: Sequence[pa.Table]) -> Outcomes:
+        with self._meter.phase("count"):
             outcomes = [decide(i, table) for i, table in zip(self._indicators, scores, strict=True)]
             verdicts = verdicts_of(units, outcomes)
             counts = self._counts.count(units, outcomes, scores)
         self._publish(system.count.name, task, {"": verdicts, COUNTS_PART: counts})
-        return rates_of(counts)
+        return outcomes_of(counts)
 
     def _publish(
         self, stage: str, task: ShardTask, tables: Mapping[str, pa.Table], notes: Mapping[str, int | str] | None = None
     ) -> _Standing:
         """Commit the tables; the main one that stands, ours or that of whoever came first, with its notes."""
-        with self._timed("publish"):
+        with self._meter.phase("publish"):
             parts = {name: parquet.encode(table) for name, table in tables.items()}
             rows = tables[""].num_rows
-            standing = commits.publish(self._store, stage, task.shard.key, parts=parts, rows=rows, notes=notes)
+            with self._meter.commit():
+                attempt, shard = commits.new_attempt(), task.shard.key
+                standing = commits.publish(
+                    self._store, stage, shard, parts=parts, rows=rows, notes=notes, attempt=attempt
+                )
+            self._note_standing(stage, standing, found=standing.attempt != attempt)
             if standing.parts[""] == hashlib.sha256(parts[""]).hexdigest():
                 return _Standing(tables[""], dict(standing.notes))
             return _Standing(parquet.decode(commits.read_part(self._store, stage, standing)), dict(standing.notes))
 
     def _stands(self, stage: str, task: ShardTask) -> bool:
         """Somebody committed it since the task was made: an earlier try that failed later on, or another actor."""
-        with self._timed("read"):
+        with self._meter.phase("read"):
             return commits.is_committed(self._store, stage, task.shard.key)
 
     def _read(self, stage: str, task: ShardTask) -> _Standing:
-        with self._timed("read"):
+        with self._meter.phase("read"):
             commit = commits.read_commit(self._store, stage, task.shard.key)
+            if stage in task.missing:
+                self._note_standing(stage, commit, found=True)
             return _Standing(parquet.decode(commits.read_part(self._store, stage, commit)), dict(commit.notes))
 
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[phase] = self._seconds.get(phase, 0.0) + time.perf_counter() - start
+    def _note_standing(self, stage: str, commit: Commit, *, found: bool) -> None:
+        self._attempts[stage] = commit.attempt
+        if found:
+            self._found.add(stage)

@@ -19,9 +19,12 @@ from halluc_ray.engine.progress import Progress
 from halluc_ray.engine.tally import Tally
 from halluc_ray.errors import HallucRayError, InputError, RunIncomplete, StoreError
 from halluc_ray.evaluation.cancelling import CancelWatch
+from halluc_ray.evaluation.earlier import EarlierCounts
 from halluc_ray.evaluation.looking import rebuild
 from halluc_ray.evaluation.planning import done_shards, has_models, missing_tasks, open_output, plan_on
 from halluc_ray.evaluation.runs import Evaluation, RunFolder
+from halluc_ray.evaluation.starting import begin
+from halluc_ray.evaluation.told import tell_plan, tell_report, telling
 from halluc_ray.storage.commits import declare, sweep
 from halluc_ray.storage.probe import check_create_only, check_ranges, forget_nonce, leave_nonce
 from halluc_ray.wiring.endpoints import read_key
@@ -44,17 +47,24 @@ def evaluate(spec: RunSpec, *, on_progress: OnProgress | None = None) -> Evaluat
         SpecError, InputError, StoreError: refused before anything was started, or damaged input met on the way.
         RunIncomplete: shards are missing at the end; the same call goes on.
     """
-    tell = on_progress or (lambda progress: None)
+    with telling() as name_run:
+        return _evaluate(spec, tell=on_progress or (lambda progress: None), name_run=name_run)
+
+
+def _evaluate(spec: RunSpec, *, tell: OnProgress, name_run: Callable[[str], None]) -> Evaluation:
     store = open_output(spec)
     with ExitStack() as stack:
         plan = plan_on(spec, stack)
+        name_run(plan.run_id)
         run = RunFolder(store, plan.run_id)
-        tasks = missing_tasks(plan, done_shards(store, plan))
+        begin(run, plan, say=lambda message: tell(_idle(plan, message)))
+        done = done_shards(store, plan)
+        tasks = missing_tasks(plan, done)
+        tell_plan(plan, tasks=tasks, done=done)
         if tasks:
             _check_keys(plan, tasks)
             check_create_only(store)
             check_ranges(store)
-        run.begin(plan)
         for stage in {stage.name: stage for system in plan.context.systems for stage in system.stages}.values():
             declare(store, stage)
         computed, cost = 0, dict[str, float]()
@@ -62,9 +72,16 @@ def evaluate(spec: RunSpec, *, on_progress: OnProgress | None = None) -> Evaluat
             computed, cost = _compute(plan, tasks, run, stack, tell)
         else:
             tell(Tally(plan, tasks).progress())
+    began = time.monotonic()
     result = rebuild(run)
+    tell_report(result, uri=run.uri, began=began)
     num_shards = sum(len(plan.shards(system)) for system in plan.context.systems)
     return Evaluation(plan.run_id, run.uri, result, num_shards, computed, cost)
+
+
+def _idle(plan: Plan, message: str) -> Progress:
+    """Nothing is known yet of how far the run is."""
+    return Progress(run_id=plan.run_id, message=message, shards=0, shards_done=0)
 
 
 def _check_keys(plan: Plan, tasks: Sequence[ShardTask]) -> None:
@@ -95,13 +112,16 @@ def _compute(
         tell(tally.progress())
 
     wait_for_turn(store, _stages_of(tasks), say=say)
-    tasks = missing_tasks(plan, done_shards(store, plan))
+    begin(run, plan, say=say)
+    done = done_shards(store, plan)
+    tasks = missing_tasks(plan, done)
     if not tasks:
         return 0, {}
     tally = Tally(plan, tasks)
     stages = _stages_of(tasks)
     watch = stack.enter_context(CancelWatch(run))
     stack.enter_context(Heartbeat(store, stages, describe=tally.describe))
+    earlier = stack.enter_context(EarlierCounts(store, plan, done))
     say("starting Ray")
     stack.enter_context(placement.cluster())
     placed = placement.place(plan.context.spec, models=has_models(plan.context.spec))
@@ -113,8 +133,9 @@ def _compute(
     started = time.time()
 
     def tick() -> None:
+        earlier.add_to(tally)
         now = tally.progress()
-        metrics.show(now)
+        metrics.show(now, tally.vitals)
         tell(now)
         watch.look()
 
@@ -124,6 +145,8 @@ def _compute(
     except (KeyboardInterrupt, SystemExit, RunIncomplete):
         _note(run, driver.driven(), tally=tally, started=started)
         raise
+    earlier.add_rest(tally)
+    metrics.show(tally.progress(), tally.vitals)
     incomplete = _what_is_missing(tasks, driven.given_up) if driven.given_up else None
     try:
         for name in stages:

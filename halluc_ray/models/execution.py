@@ -43,10 +43,12 @@ class Generated:
     Attributes:
         table: of schema GENERATIONS, ordered by (row, draw).
         notes: `token_budget`, where memory forced a smaller one than planned; else empty.
+        memory_splits: how often a batch did not fit and was halved.
     """
 
     table: pa.Table
     notes: dict[str, int | str]
+    memory_splits: int = 0
 
 
 Result = Output | str
@@ -73,11 +75,11 @@ def generate(
     size = 1 if any(sample.images for sample in samples) else ENCODE_ROWS  # halving would look at images again
     for start in range(0, len(samples), size):
         encoded += _encode(model, samples[start : start + size], failed)
-    results, budget = _run_all(model, encoded, token_budget)
+    results, budget, splits = _run_all(model, encoded, token_budget)
     units = [_unit(row, result) for row, result in zip(encoded, results, strict=True)]
     units += [_failed_unit(failure, draw) for failure in failed for draw in range(model.draws)]
     notes: dict[str, int | str] = {} if budget == token_budget else {"token_budget": budget}
-    return Generated(units_table(units), notes)
+    return Generated(units_table(units), notes, splits)
 
 
 def _encode(model: Model, samples: Sequence[Sample], failed: list[Failure]) -> list[Encoded]:
@@ -92,8 +94,9 @@ def _encode(model: Model, samples: Sequence[Sample], failed: list[Failure]) -> l
     return _encode(model, samples[:half], failed) + _encode(model, samples[half:], failed)
 
 
-def _run_all(model: Model, encoded: Sequence[Encoded], token_budget: int) -> tuple[list[Result], int]:
-    """Results aligned with `encoded`, and the budget that memory allowed in the end."""
+def _run_all(model: Model, encoded: Sequence[Encoded], token_budget: int) -> tuple[list[Result], int, int]:
+    """Results aligned with `encoded`, the budget that memory allowed in the end, and how often it was halved."""
+    splits = 0
     costs = [model.cost(row) for row in encoded]
     results: dict[int, Result] = {}
     queue = plan_batches(costs, token_budget=token_budget)
@@ -106,12 +109,13 @@ def _run_all(model: Model, encoded: Sequence[Encoded], token_budget: int) -> tup
                 outcome = ["out_of_memory"]
             else:
                 token_budget = max(1, token_budget // 2)
+                splits += 1
                 left = sorted(i for batch in [positions, *queue] for i in batch)
                 plan = plan_batches([costs[i] for i in left], token_budget=token_budget)
                 queue = [[left[i] for i in batch] for batch in plan]
                 continue
         results.update(zip(positions, outcome, strict=True))
-    return [results[i] for i in range(len(encoded))], token_budget
+    return [results[i] for i in range(len(encoded))], token_budget, splits
 
 
 def _run_batch(model: Model, batch: Sequence[Encoded]) -> Sequence[Result]:

@@ -1,14 +1,19 @@
 """Every metric that the package shows to Prometheus, declared once: name, kind, labels, help.
 
 Two groups: what a living run shows through Ray, which puts `ray_` before each name, and what is read
-from a store long after a run's cluster is gone. Knows no value and no client library. Callers: the
-engine's telemetry, the exporter; tests hold alert rules and documentation against these tables.
+from a store long after a run's cluster is gone. Says what a label may hold; knows no value and no client
+library. Callers: the engine's telemetry, the exporter; tests hold alert rules and documentation against
+these tables.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
+
+MAX_LABEL_CHARACTERS = 100
+_DIGEST_CHARACTERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +115,16 @@ OF_A_STORE = (
     Metric("halluc_ray_exporter_objects", "Objects of the store that the series stand on", ("part",)),
     Metric("halluc_ray_exporter_left_out", "Things that have no series because there are too many", ("what",)),
 )
+
+
+def bounded(text: str) -> str:
+    """A label's value of at most 100 characters; what is longer ends in a digest, so that two stay two.
+
+    >>> bounded("qa"), len(bounded("x" * 5000)), bounded("a" * 200) == bounded("a" * 201)
+    ('qa', 100, False)
+    """
+    data = text.encode("utf-8", "replace")
+    if len(text) <= MAX_LABEL_CHARACTERS:
+        return data.decode()
+    kept = data.decode()[: MAX_LABEL_CHARACTERS - _DIGEST_CHARACTERS - 1]
+    return f"{kept}…{hashlib.sha256(data).hexdigest()[:_DIGEST_CHARACTERS]}"

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from halluc_ray.records.stages import Shard, ShardSource
 
+NO_NAME = "(none)"
+"""A system's name where the column that names it holds none."""
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

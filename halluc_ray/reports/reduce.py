@@ -16,14 +16,13 @@ import pyarrow.compute as pc
 from halluc_ray.errors import ConservationError, SpecError
 from halluc_ray.records import Commit
 from halluc_ray.records.counts import merge
-from halluc_ray.records.runs import RunRecord, SystemRecord
+from halluc_ray.records.runs import NO_NAME, RunRecord, SystemRecord
 from halluc_ray.reports.cells import fold_cells
 from halluc_ray.reports.conservation import check_conservation
 from halluc_ray.reports.parts import CountCommits, iter_parts, read_count_commits
 from halluc_ray.storage.parquet import decode
 from halluc_ray.storage.store import ObjectStore
 
-NO_NAME = "(none)"
 _LEAF_PARTS = 64
 
 

@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from halluc_ray.errors import InputError
 from halluc_ray.records import OUTCOMES, Commit, Shard
-from halluc_ray.records.runs import RunRecord, SystemRecord
-from halluc_ray.reports.reduce import NO_NAME
+from halluc_ray.records.runs import NO_NAME, RunRecord, SystemRecord
 from halluc_ray.storage.commits import read_commit, read_part
 from halluc_ray.storage.corpus_parquet import open_parquet
 from halluc_ray.storage.files import CorpusFile, verify_unchanged

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halluc_ray.records import Commit, Shard
-from halluc_ray.records.runs import RunRecord, SystemRecord
+from halluc_ray.records.runs import NO_NAME, RunRecord, SystemRecord
 from halluc_ray.reports.parts import iter_parts, read_commits
-from halluc_ray.reports.reduce import NO_NAME, RunCounts
+from halluc_ray.reports.reduce import RunCounts
 from halluc_ray.reports.sample_rows import RowGroups, ShardRows, all_positions
 from halluc_ray.storage.files import CorpusFile
 from halluc_ray.storage.store import ObjectStore

@@ -5,7 +5,6 @@ Knows metrics and the client library's families; not where values come from. Cal
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -13,10 +12,7 @@ from typing import TypeVar
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
-from halluc_ray.records.metrics import Metric
-
-MAX_LABEL_CHARACTERS = 100
-_DIGEST_CHARACTERS = 8
+from halluc_ray.records.metrics import Metric, bounded
 
 T = TypeVar("T")
 
@@ -57,16 +53,3 @@ class Series:
         for labels, value in values.items():
             family.add_metric(labels, value)
         return family
-
-
-def bounded(text: str) -> str:
-    """A label's value of at most 100 characters; what is longer ends in a digest, so that two stay two.
-
-    >>> bounded("qa"), len(bounded("x" * 5000)), bounded("a" * 200) == bounded("a" * 201)
-    ('qa', 100, False)
-    """
-    data = text.encode("utf-8", "replace")
-    if len(text) <= MAX_LABEL_CHARACTERS:
-        return data.decode()
-    kept = data.decode()[: MAX_LABEL_CHARACTERS - _DIGEST_CHARACTERS - 1]
-    return f"{kept}…{hashlib.sha256(data).hexdigest()[:_DIGEST_CHARACTERS]}"

@@ -11,7 +11,7 @@ from halluc_ray.engine import driver as driving
 from halluc_ray.engine.driver import Driven, Driver
 from halluc_ray.engine.placement import Placement
 from halluc_ray.engine.tally import Tally
-from halluc_ray.engine.worker import Worker
+from halluc_ray.engine.worker import HallucRayWorker
 from halluc_ray.errors import HallucRayError, ModelError, StoreUnavailable, WorkerLost
 from halluc_ray.evaluation.planning import done_shards, missing_tasks
 from halluc_ray.storage import open_store
@@ -21,14 +21,14 @@ from tests.unit.engine.whole import answers, plan_of, spec_of, write
 SHARDS = 8
 
 
-def drive(monkeypatch: pytest.MonkeyPatch, folder: Path, worker: type[Worker], *, actors: int = 1) -> Driven:
+def drive(monkeypatch: pytest.MonkeyPatch, folder: Path, worker: type[HallucRayWorker], *, actors: int = 1) -> Driven:
     """Run eight shards of recorded answers with another worker in the actors' place."""
     corpus = write(folder / "c" / "a.parquet", answers(range(5 * SHARDS)), group_rows=5)
     plan = plan_of(spec_of(corpus, folder / "out", engine={"shard_rows": 5, "actors": actors}))
     store = open_store(plan.context.spec.output)
     tasks = missing_tasks(plan, done_shards(store, plan))
     assert len(tasks) == SHARDS
-    monkeypatch.setattr(driving, "Worker", worker)
+    monkeypatch.setattr(driving, "HallucRayWorker", worker)
     placement = Placement("cpu", None, 2, {"num_cpus": 1})
     tally = Tally(plan, tasks)
     made = Driver(plan, tasks, placement=placement, nonce=leave_nonce(store), tally=tally, on_tick=lambda: None)
@@ -47,10 +47,10 @@ def first(folder: Path, mark: str) -> bool:
     return True
 
 
-def lasting(error: HallucRayError, folder: Path) -> type[Worker]:
+def lasting(error: HallucRayError, folder: Path) -> type[HallucRayWorker]:
     """A worker class whose first actor reports `error` for every task, ever after."""
 
-    class Sick(Worker):
+    class Sick(HallucRayWorker):
         _sick: bool | None = None
 
         def run(self, task: Any) -> Any:
@@ -76,7 +76,7 @@ def test_an_actor_that_lost_its_device_is_replaced(
 def test_an_actor_that_misses_the_store_once_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ray_here: None
 ) -> None:
-    class Hasty(Worker):
+    class Hasty(HallucRayWorker):
         def sit(self) -> Any:
             seat, trouble = super().sit()
             return seat, StoreUnavailable("no answer") if first(tmp_path, "sat") else trouble
@@ -85,7 +85,7 @@ def test_an_actor_that_misses_the_store_once_is_tried_again(
 
 
 def test_actors_that_never_come_up_say_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ray_here: None) -> None:
-    class Stillborn(Worker):
+    class Stillborn(HallucRayWorker):
         def sit(self) -> Any:
             seat, _ = super().sit()
             return seat, StoreUnavailable("the bucket sleeps")

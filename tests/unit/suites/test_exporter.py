@@ -7,12 +7,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from halluc_ray.records.metrics import OF_A_LIVING_RUN, OF_A_STORE
+from halluc_ray.records.metrics import MAX_LABEL_CHARACTERS, OF_A_LIVING_RUN, OF_A_STORE
 from halluc_ray.storage.local import LocalStore
 from halluc_ray.suites import exporter as room
 from halluc_ray.suites.exporter import Exporter
 from halluc_ray.suites.nights import NightGate, NightRate, write_night
-from halluc_ray.suites.series import MAX_LABEL_CHARACTERS
 from halluc_ray.suites.suite import load_suite
 from halluc_ray.suites.verdicts import Check, GateResult, Verdict
 from tests.unit.engine.whole import answers, begin, report_of, spec_of, write
