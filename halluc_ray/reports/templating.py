@@ -37,12 +37,12 @@ def grouped(number: int) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """A name that may be broken after its underscores, escaped.
+    """A name that may be broken after its underscores and slashes, escaped.
 
     >>> str(breakable("unsupported_number<"))
     'unsupported_<wbr>number&lt;'
     """
-    return escape(name).replace("_", Markup("_<wbr>"))
+    return escape(name).replace("_", Markup("_<wbr>")).replace("/", Markup("/<wbr>"))
 
 
 @cache

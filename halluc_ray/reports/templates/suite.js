@@ -8,4 +8,3 @@ controls.start(() => {
   trend.draw();
   nights.count();
 });
-document.documentElement.dataset.drawn = "yes";

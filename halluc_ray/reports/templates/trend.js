@@ -4,8 +4,11 @@
 
 const LANES = ["FAIL", "INCONCLUSIVE", "PASS", "missed"];
 const MOST_NAMED = 12;
+const FEW_NIGHTS = 60;
 
 const trend = {
+  width: 0,
+
   start() {
     const place = document.getElementById("trend-drawn");
     if (!place) return;
@@ -19,7 +22,9 @@ const trend = {
       trend.draw();
     });
     document.getElementById("trend-numbers").addEventListener("toggle", () => trend.numbers());
-    new ResizeObserver(() => trend.draw()).observe(document.getElementById("trend"));
+    new ResizeObserver(() => {
+      if (document.getElementById("trend-charts").clientWidth !== trend.width) trend.draw();
+    }).observe(document.getElementById("trend"));
   },
 
   chosen() {
@@ -41,12 +46,15 @@ const trend = {
     const place = document.getElementById("trend-charts");
     if (!place || !place.clientWidth) return;
     const { spec, system, since } = trend.chosen();
+    trend.width = place.clientWidth;
     const indicators = [...new Set(spec.series.map((series) => series.indicator))];
-    const columns = indicators.length > 1 && place.clientWidth > 900 ? 2 : 1;
+    const few = spec.dates.filter((date) => past.at(date) >= since).length <= FEW_NIGHTS;
+    const columns = indicators.length > 1 && few && place.clientWidth > 900 ? 2 : 1;
     const width = Math.floor((place.clientWidth - (columns - 1) * 32) / columns);
     place.replaceChildren(...indicators.map((indicator) => trend.panel({ spec, system, since, indicator, width })));
     trend.legend(spec);
     trend.numbers();
+    performance.mark("drawn");
   },
 
   legend(spec) {
@@ -55,6 +63,7 @@ const trend = {
     show("key-held", spec.baseline !== null);
     show("key-released", past.all.releases.length > 0);
     show("key-failed", spec.verdicts.some((verdict) => past.all.verdicts[verdict] === "FAIL"));
+    show("key-missed", spec.missed.length > 0);
   },
 
   panel({ spec, system, since, indicator, width }) {
@@ -80,11 +89,11 @@ const trend = {
     const points = lines.flatMap((line) => line.points);
     const highest = Math.max(0.01, ...points.map((point) => point.rate ?? 0));
     const dates = points.map((point) => Number(point.at));
-    const others = lines.length > 1 && lines.length <= MOST_NAMED && width > 560;
+    const others = lines.length > 1 && lines.length <= MOST_NAMED && width > 480;
     const [first, last] = [Math.min(...dates), Math.max(...dates)];
     const margin = Math.max(DAY_MS / 2, (last - first) / 60);
     return {
-      width, left: 48, right: others ? Math.min(150, width * 0.2) : 16, named: others,
+      width, left: 48, right: others ? Math.min(150, width * 0.26) : 16, named: others,
       domain: [new Date(first - margin), new Date(last + margin)], top: Math.min(1, highest * 1.12),
     };
   },
@@ -107,14 +116,14 @@ const trend = {
         Plot.gridY({ stroke: "var(--grid)", strokeOpacity: 1, ticks: 5 }),
         Plot.ruleX(releases, { x: "at", stroke: "var(--cool)", strokeWidth: 1.5, strokeDasharray: "2 3" }),
         Plot.text(releases, { x: "at", frameAnchor: "top", dy: -14, text: "name", fill: "var(--cool)" }),
-        ...others.map(({ points }) => Plot.lineY(past.broken(points, missed), { x: "at", y: "rate", stroke: "var(--edge)", strokeOpacity: 0.55, strokeWidth: 1.2 })),
+        ...others.map(({ points }) => Plot.lineY(past.broken(points, missed), { x: "at", y: "rate", stroke: "var(--edge)", strokeOpacity: 0.55, strokeWidth: points.length > FEW_NIGHTS ? 0.7 : 1.2 })),
         ...(baseline === null ? [] : [Plot.ruleY([baseline], { stroke: "var(--ink)", strokeDasharray: "6 4", strokeWidth: 1.3, strokeOpacity: 0.75 })]),
         Plot.areaY(drawn, { x: "at", y1: "low", y2: "high", fill: "var(--accent)", fillOpacity: 0.17 }),
-        ...(mine.points.length <= 60 ? [Plot.ruleX(mine.points, { x: "at", y1: "low", y2: "high", stroke: "var(--accent)", strokeOpacity: 0.3, strokeWidth: 2 })] : []),
-        Plot.lineY(drawn, { x: "at", y: "rate", stroke: "var(--accent)", strokeWidth: 2.4, strokeLinejoin: "round" }),
-        ...(mine.points.length <= 60 ? [Plot.dot(mine.points, { x: "at", y: "rate", fill: "var(--accent)", r: 3.2, stroke: "var(--paper)" })] : []),
+        ...(mine.points.length <= FEW_NIGHTS ? [Plot.ruleX(mine.points, { x: "at", y1: "low", y2: "high", stroke: "var(--accent)", strokeOpacity: 0.3, strokeWidth: 2 })] : []),
+        Plot.lineY(drawn, { x: "at", y: "rate", stroke: "var(--accent)", strokeWidth: mine.points.length > FEW_NIGHTS ? 1.6 : 2.4, strokeLinejoin: "round" }),
+        ...(mine.points.length <= FEW_NIGHTS ? [Plot.dot(mine.points, { x: "at", y: "rate", fill: "var(--accent)", r: 3.2, stroke: "var(--paper)" })] : []),
         Plot.dot(mine.points.filter((point) => point.verdict === "FAIL"), { x: "at", y: "rate", r: mine.points.length > 120 ? 3.4 : 6, fill: "var(--paper)", stroke: "var(--accent)", strokeWidth: 2.4 }),
-        ...(frame.named ? [trend.ends(lines, mine, { tall, top })] : []),
+        ...(frame.named ? [trend.ends(lines, mine, { tall, top, frame })] : []),
         Plot.tip(mine.points, Plot.pointerX({ x: "at", y: "rate", title: trend.told, fill: "var(--card)", stroke: "var(--line)" })),
       ],
     });
@@ -122,13 +131,13 @@ const trend = {
   },
 
   // Names at the ends of lines, moved apart where they would lie upon each other.
-  ends(lines, mine, { tall, top }) {
+  ends(lines, mine, { tall, top, frame }) {
     const step = (15 / (tall - 20)) * top;
     const ends = lines
       .map((line) => ({ line, rate: line.points.at(-1).rate, at: line.points.at(-1).at }))
       .filter(({ rate }) => rate !== null)
       .sort((one, other) => one.rate - other.rate);
-    const names = labels.fit(ends.map(({ line }) => line.series.system), 18);
+    const names = labels.fit(ends.map(({ line }) => line.series.system), frame.right / 7.4);
     let floor = -Infinity;
     for (const end of ends) floor = end.y = Math.max(end.rate, floor + step);
     const over = Math.max(0, (ends.at(-1)?.y ?? 0) - top);
@@ -149,7 +158,7 @@ const trend = {
     const color = { FAIL: "var(--accent)", INCONCLUSIVE: "var(--undecided)", PASS: "var(--supported)", missed: "var(--edge)" };
     const chart = Plot.plot({
       width: frame.width, height: 30 + lanes.length * 15, marginLeft: frame.left, marginRight: frame.right, marginTop: 4, marginBottom: 24,
-      style: { fontSize: "11px", background: "none", color: "var(--ink)", fontFamily: "inherit" },
+      style: { fontSize: "12px", background: "none", color: "var(--ink)", fontFamily: "inherit" },
       x: { type: "utc", domain: frame.domain, label: null, ticks: Math.max(2, Math.min(8, frame.width / 110)), tickSize: 3 },
       y: { domain: lanes, label: null, tickSize: 0, tickFormat: (lane) => trend.lane(lane) },
       marks: [

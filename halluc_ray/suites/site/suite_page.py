@@ -18,7 +18,15 @@ from halluc_ray.reports.views import cell_text
 from halluc_ray.reports.words import json_text, page_words
 from halluc_ray.storage import ObjectStore
 from halluc_ray.suites.nights import Night, NightRate
-from halluc_ray.suites.site.heat import LEVELS, SHIFTS, heat_maps, scale_of, worst_by_increase, worst_by_rate
+from halluc_ray.suites.site.heat import (
+    LEVELS,
+    SHIFTS,
+    WorstSlice,
+    heat_maps,
+    scale_of,
+    worst_by_increase,
+    worst_by_rate,
+)
 from halluc_ray.suites.site.latest import LatestNight, latest_nights
 from halluc_ray.suites.site.marks import mark_of
 from halluc_ray.suites.site.order import verdict_of, worst_verdict
@@ -53,6 +61,7 @@ class SpecCard:
 
     Attributes:
         is_tonight: its last night is the suite's.
+        worst: the slice that rose most surely since the baseline; else the one whose rate is surely the highest.
         rates: the highest, each with its change since the baseline; `hidden` more are in the table.
     """
 
@@ -61,6 +70,7 @@ class SpecCard:
     rates: tuple[tuple[NightRate, float | None], ...]
     hidden: int
     missed: tuple[str, ...]
+    worst: WorstSlice | None
 
 
 def suite_page(
@@ -139,6 +149,7 @@ def _card(one: LatestNight, nights: Sequence[Night], standing: frozenset[str], t
         rates=tuple(rates),
         hidden=len(ranked[_SHOWN_RATES:]),
         missed=tuple(missed[-_SHOWN_MISSED:]),
+        worst=next(iter([*worst_by_increase([one]), *worst_by_rate([one])]), None),
     )
 
 
