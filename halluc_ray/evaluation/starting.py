@@ -12,6 +12,7 @@ from collections.abc import Callable
 from halluc_ray.config.load import spec_digest
 from halluc_ray.engine.plan import Plan
 from halluc_ray.evaluation.runs import RunFolder
+from halluc_ray.storage import keys
 from halluc_ray.storage.condemned import wait_until_free
 
 
@@ -29,5 +30,11 @@ def begin(run: RunFolder, plan: Plan, *, say: Callable[[str], None]) -> None:
     names = {stage.name for system in plan.context.systems for stage in system.stages}
     names |= {run.run_id, spec_digest(plan.context.spec)}
     run.begin(plan)
-    while wait_until_free(run.store, names, say=say):
+    while wait_until_free(run.store, names, say=say) or not _is_shown(run, plan):
         run.begin(plan)
+
+
+def _is_shown(run: RunFolder, plan: Plan) -> bool:
+    """What `RunFolder.begin` wrote, or found there, was not freed together with an older folder of this run."""
+    shown = [keys.run_key(run.run_id, name) for name in ("run.json", "telemetry.json")]
+    return all(run.store.info(key) for key in [*shown, keys.spec_key(spec_digest(plan.context.spec))])

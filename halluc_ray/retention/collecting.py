@@ -103,7 +103,7 @@ def _survey(
     quiet: bool,
     tell: OnProgress,
 ) -> _Survey:
-    if not stages and not needs.runs:
+    if not stages and not needs.runs and not any(True for prefix in ("suites/", "gc/") for _ in store.list(prefix)):
         raise InputError(
             f"{store.uri} is no output root: there is no stage and no run in it; name the `output` of a spec or suite"
         )
