@@ -143,28 +143,35 @@ def says(url: str, path: str, **parameters: str) -> Any:
 
 
 def answers(
-    url: str, name: str, *, variables: Mapping[str, str], may_be_empty: Collection[str] = (), limit_s: float = 30
+    url: str,
+    name: str,
+    *,
+    variables: Mapping[str, str],
+    may_be_empty: Collection[str] = (),
+    at: float | None = None,
+    limit_s: float = 30,
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """(panel's title, letter of its query) -> series, of every query of a dashboard, once each has data.
 
     Args:
         url: of a real Prometheus.
         variables: values of the dashboard's.
-        may_be_empty: titles of panels that need not have data.
+        may_be_empty: queries that need not have data, as `Title A`.
+        at: the moment that is asked about, in seconds since 1970; else now.
     """
+    moment = {} if at is None else {"time": str(at)}
     deadline = time.monotonic() + limit_s
     while True:
         found: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for query in asked(name):
-            data = says(url, "query", query=filled(query.expr, variables)) or {"result": []}
+            data = says(url, "query", query=filled(query.expr, variables), **moment) or {"result": []}
             found[query.title, query.ref] = data["result"]
-        missing = {
-            f"{title} {ref}" for (title, ref), series in found.items() if not series and title not in may_be_empty
-        }
+        empty = {f"{title} {ref}" for (title, ref), series in found.items() if not series}
+        missing = sorted(empty - set(may_be_empty))
         if not missing:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"no data in the panels {sorted(missing)} of {name}")
+            raise AssertionError(f"no data for the queries {missing} of {name}")
         time.sleep(0.5)
 
 

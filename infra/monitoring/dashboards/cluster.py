@@ -18,6 +18,7 @@ UTILISATION_PANEL, NODES_PANEL = 41, 24
 
 _SESSION = 'SessionName=~"$SessionName"'
 _MEMORY = Look(units.PercentUnit, red_from=0.93, alert="RayNodeOutOfMemorySoon")
+_GPU = Look(units.PercentUnit, nothing="No GPU")
 _DISK = Look(units.PercentUnit, red_from=0.95, alert="RayNodeDiskFull")
 
 
@@ -49,9 +50,11 @@ def _of(name: str, **labels: str) -> str:
 
 def _cluster(board: Dashboard) -> None:
     states = (("active", "active"), ("pending", "starting"), ("recently_failed", "failed lately"))
-    kinds = [Query(f"sum(autoscaler_{name}_nodes{{{_SESSION}}})", legend) for name, legend in states]
-    nodes = lines("Nodes", "Nodes that work, start, and failed lately", *kinds, look=Look(width=7), stacked=True)
-    board.with_panel(nodes.id(NODES_PANEL))
+    nodes = {name: f"sum(autoscaler_{name}_nodes{{{_SESSION}}})" for name, _ in states}
+    kinds = [Query(f"{nodes[name]} or 0 * {nodes['active']}", legend) for name, legend in states[1:]]
+    kinds = [Query(nodes["active"], "active"), *kinds]
+    shown = lines("Nodes", "Nodes that work, start, and failed lately", *kinds, look=Look(width=7), stacked=True)
+    board.with_panel(shown.id(NODES_PANEL))
     shares = (
         Query(f"avg({_of('node_cpu_utilization')}) / 100", "CPU"),
         Query(f"sum({_of('node_mem_used')}) / sum({_of('node_mem_total')})", "memory"),
@@ -100,14 +103,14 @@ def _gpus(board: Dashboard) -> None:
     name = "{{ip}} GPU {{GpuIndex}}"
     busy = Query(f"sum by (ip, GpuIndex) ({_of('node_gpus_utilization')}) / 100", name)
     text = "Share of the time in which a GPU did something; not how much of it was used"
-    board.with_panel(lines("GPU busy", text, busy, look=Look(units.PercentUnit), share=True))
+    board.with_panel(lines("GPU busy", text, busy, look=_GPU, share=True))
     used, free = (f"sum by (ip, GpuIndex) ({_gram(part)})" for part in ("used", "available"))
     memory = Query(f"{used} / ({used} + {free})", name)
     text = "Share of each GPU's memory that is held, by whomever"
-    board.with_panel(lines("GPU memory", text, memory, look=Look(units.PercentUnit), share=True))
+    board.with_panel(lines("GPU memory", text, memory, look=_GPU, share=True))
     held = _handed_out("GPU")
     text = "GPUs as Ray hands them out: held by actors, and free; a share of one counts as that"
-    board.with_panel(lines("GPUs handed out", text, *held, look=Look(), stacked=True))
+    board.with_panel(lines("GPUs handed out", text, *held, look=Look(nothing="No GPU"), stacked=True))
 
 
 def _ray(board: Dashboard) -> None:

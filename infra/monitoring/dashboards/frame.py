@@ -68,7 +68,7 @@ def numbered(board: dashboard.Dashboard) -> Dashboard:
     for number, panel in enumerate(panels_of(built), start=100):
         panel.id_val = panel.id_val or number
     for link in built.links or []:
-        link.placement = None
+        link.placement = None  # type: ignore[assignment]
     return built
 
 

@@ -48,6 +48,7 @@ class Look:
         red_from: values from here on are red; `orange_from` likewise.
         alert: whose paragraph of the runbook the panel links to.
         decimals: shown; Grafana's choice without it.
+        nothing: what stands in a panel without data.
     """
 
     unit: str = units.Short
@@ -57,6 +58,7 @@ class Look:
     orange_from: float | None = None
     alert: str = ""
     decimals: int | None = None
+    nothing: str = "No data"
 
 
 def number(title: str, about: str, query: Query, *, look: Look, verdicts: bool = False) -> stat.Panel:
@@ -138,6 +140,7 @@ def listing(title: str, about: str, *queries: Query, look: Look, shares: Sequenc
 def _dress(panel: P, title: str, about: str, queries: Sequence[Query], *, look: Look) -> P:
     panel = panel.title(title).description(about).datasource(DATASOURCE).unit(look.unit)
     panel = panel.span(look.width).height(look.height).thresholds(_thresholds(look))
+    panel = panel.no_value(look.nothing)
     if look.decimals is not None:
         panel = panel.decimals(look.decimals)
     if look.alert:

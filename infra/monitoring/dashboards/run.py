@@ -92,7 +92,14 @@ def _findings(board: Dashboard) -> None:
 def _engine(board: Dashboard) -> None:
     tokens = f"sum by (system, direction) (rate({_series('tokens_total', _SYSTEM)}[$__rate_interval]))"
     text = "Tokens read (input) and written (output) per second, of answers that were committed"
-    board.with_panel(lines("Tokens", text, Query(tokens, "{{system}} {{direction}}"), look=Look(units.CountsPerSecond)))
+    board.with_panel(
+        lines(
+            "Tokens",
+            text,
+            Query(tokens, "{{system}} {{direction}}"),
+            look=Look(units.CountsPerSecond, nothing="No tokens: answers that were recorded, or classes"),
+        )
+    )
     text = (
         "Share of the actors' last minute that was inside the model; the rest is reading, scoring, publishing, waiting"
     )
@@ -108,15 +115,19 @@ def _trouble(board: Dashboard) -> None:
     text = (
         "Tasks tried again by this command: `task` is the shard's own fault, `infra` that of actors, nodes and stores"
     )
-    board.with_panel(lines("Retries", text, retries, look=Look(alert="EvaluationRetryStorm"), steps=True))
+    board.with_panel(
+        lines("Retries", text, retries, look=Look(alert="EvaluationRetryStorm", nothing="None"), steps=True)
+    )
     errors = Query(f"sum by (kind) ({_series('store_errors_total')})", "{{kind}}")
     text = "Tasks of this command that failed at the store, by kind of error"
-    board.with_panel(lines("Store errors", text, errors, look=Look(alert="EvaluationStoreErrors"), steps=True))
+    board.with_panel(
+        lines("Store errors", text, errors, look=Look(alert="EvaluationStoreErrors", nothing="None"), steps=True)
+    )
     splits = Query(f"sum by (system) ({_series('memory_splits_total')})", "{{system}}")
     text = (
         "Batches halved because memory ran out; a lower token budget avoids them, and the same batches come each night"
     )
-    board.with_panel(lines("Memory splits", text, splits, look=Look(), steps=True))
+    board.with_panel(lines("Memory splits", text, splits, look=Look(nothing="None"), steps=True))
     buckets = f"sum by (le) (rate({_series('commit_seconds_bucket')}[$__rate_interval]))"
     quantiles = [
         Query(f"histogram_quantile({q}, {buckets})", name)
@@ -126,7 +137,7 @@ def _trouble(board: Dashboard) -> None:
     board.with_panel(lines("Commit latency", text, *quantiles, look=Look(units.Seconds, 10)))
     memory = Query(f"max by (actor) ({_series('gpu_memory_bytes')})", "{{actor}}")
     text = "Most GPU memory that each actor's model has held; nothing on CPUs"
-    board.with_panel(lines("GPU memory", text, memory, look=Look(units.BytesIEC, 10)))
+    board.with_panel(lines("GPU memory", text, memory, look=Look(units.BytesIEC, 10, nothing="No GPU")))
     left_out = Query(f"max by (what) ({_series('left_out')})", "{{what}}")
     text = "Things that have no series because there are too many"
     board.with_panel(number("Left out", text, left_out, look=Look(width=_SMALL, orange_from=1)))
