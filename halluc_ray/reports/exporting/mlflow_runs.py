@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 RUN_TAG, SYSTEM_TAG, SUITE_TAG = "halluc_ray.run_id", "halluc_ray.system", "halluc_ray.suite"
 _SQLITE = re.compile(r"^sqlite:///(.+)$")
+PAGE = 1_000
 _MAX_PARAM = 6_000
 _MAX_BATCH = 1_000
 _NOT_IN_A_NAME = re.compile(r"[^\w.\- ]|^\.+")
@@ -73,7 +74,11 @@ def log_runs(report: Report, facts: RunFacts, *, tracking_uri: str, experiment: 
     client, refusal = _client(tracking_uri)
     try:
         place = _experiment(client, experiment, tracking_uri)
-        return [_log(client, place, report, facts, system.system) for system in report.systems]
+        known = _logged(client, place, report.run_id)
+        return [
+            _log(client, place, report, facts, system.system, found=known.get(system.system))
+            for system in report.systems
+        ]
     except refusal as error:
         raise StoreError(f"MLflow at {tracking_uri} refuses: {str(error).splitlines()[0]}") from error
 
@@ -105,9 +110,10 @@ def _experiment(client: MlflowClient, name: str, tracking_uri: str) -> str:
     return str(client.create_experiment(name, artifact_location=beside))
 
 
-def _log(client: MlflowClient, experiment: str, report: Report, facts: RunFacts, system: str) -> LoggedRun:
+def _log(
+    client: MlflowClient, experiment: str, report: Report, facts: RunFacts, system: str, *, found: Any
+) -> LoggedRun:
     tags = {RUN_TAG: report.run_id, SYSTEM_TAG: system} | ({SUITE_TAG: facts.suite} if facts.suite else {})
-    found = _logged(client, experiment, run_id=report.run_id, system=system)
     if found is not None and found.info.status == _FINISHED:
         return LoggedRun(system, found.info.run_id, new=False)
     if found is None:
@@ -120,17 +126,17 @@ def _log(client: MlflowClient, experiment: str, report: Report, facts: RunFacts,
     return LoggedRun(system, at, new=True)
 
 
-def _logged(client: MlflowClient, experiment: str, *, run_id: str, system: str) -> Any:
-    """The MLflow run of a system, by its tags. Names are compared here: a filter can't quote every name."""
+def _logged(client: MlflowClient, experiment: str, run_id: str) -> dict[str, Any]:
+    """System -> its MLflow run. Systems are told apart here: a filter can't quote every name."""
+    found: dict[str, Any] = {}
     token = None
     while True:
-        page = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run_id}'", page_token=token)
-        for run in page:
-            if run.data.tags.get(SYSTEM_TAG) == system:
-                return run
+        wanted = f"tags.`{RUN_TAG}` = '{run_id}'"
+        page = client.search_runs([experiment], wanted, max_results=PAGE, page_token=token)
+        found |= {run.data.tags[SYSTEM_TAG]: run for run in page if SYSTEM_TAG in run.data.tags}
         token = page.token
         if not token:
-            return None
+            return found
 
 
 def _log_numbers(client: MlflowClient, at: str, report: Report, facts: RunFacts, system: str) -> None:

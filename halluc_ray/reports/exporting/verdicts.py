@@ -24,7 +24,7 @@ from halluc_ray.storage.parquet import decode
 from halluc_ray.storage.store import ObjectStore
 
 _WINDOW = 8
-_UNITS_AT_ONCE = 8_192
+UNITS_AT_ONCE = 8_192
 _SCORE_COLUMNS = ("state", "score", "reason", "span", "span_start", "span_stop", "against")
 _FIXED = pa.schema(
     [
@@ -114,8 +114,8 @@ class VerdictTable:
         units = rows.verdicts(part)
         wanted = _SCORE_COLUMNS if self.texts else _SCORE_COLUMNS[:3]
         scores = [decode(data, wanted) for data in scored]
-        for start in range(0, len(units), _UNITS_AT_ONCE):
-            some = units.slice(start, _UNITS_AT_ONCE)
+        for start in range(0, len(units), UNITS_AT_ONCE):
+            some = units.slice(start, UNITS_AT_ONCE)
             positions = pa.array(np.arange(start, start + len(some), dtype=np.int64))
             of_unit = self._of_units(placed, rows, some, positions)
             verdicts = [self._of_indicator(k, some, table.slice(start, len(some))) for k, table in enumerate(scores)]
