@@ -38,6 +38,7 @@ class RayHead:
         dashboard_wanted: whether jobs can be submitted.
         address: where drivers connect.
         dashboard: URL that jobs are submitted to.
+        metrics: `host:port` where the node shows its metrics, with or without a dashboard.
         settings: more of the head's environment, which jobs and actors inherit.
         mark: folder that its processes are told by; default: its own.
     """
@@ -49,6 +50,7 @@ class RayHead:
     dashboard_wanted: bool = False
     address: str = ""
     dashboard: str = ""
+    metrics: str = ""
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
     mark: Path | None = None
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -65,7 +67,7 @@ class RayHead:
 
     @property
     def discovery_path(self) -> Path:
-        """The file in which Ray lists its nodes for Prometheus."""
+        """The file in which Ray lists its nodes for Prometheus; there is one only beside a dashboard."""
         return self.folder / "r" / "prom_metrics_service_discovery.json"
 
     @property
@@ -88,6 +90,7 @@ class RayHead:
         token.write_text(secrets.token_hex(32))
         port, board, client, agent, metrics = free_ports(5)
         self.address, self.dashboard = f"127.0.0.1:{port}", f"http://127.0.0.1:{board}"
+        self.metrics = f"127.0.0.1:{metrics}"
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
         command += ["--node-ip-address=127.0.0.1", f"--port={port}", f"--temp-dir={self.folder / 'r'}"]
         command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={board}", f"--ray-client-server-port={client}"]
