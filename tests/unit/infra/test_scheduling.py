@@ -90,13 +90,13 @@ def test_shell_scripts_have_no_fault_that_a_linter_knows(path: str) -> None:
 
 
 def test_the_crontab_is_one() -> None:
-    [entry] = list(CronTab(tabfile=str(SCHEDULING / "crontab"), user=False))
+    [entry] = list(CronTab(tabfile=str(SCHEDULING / "crontab")))
     assert entry.is_valid()
     settings = entry.env.all()
     assert (str(entry.slices), settings["CRON_TZ"]) == ("0 2 * * *", "UTC")
     assert set(re.findall(r"\$(\w+)", entry.command)) <= set(settings)
     assert "%" not in entry.command  # a line's end, to cron
-    assert "$HALLUC_RAY/infra/scheduling/night.sh" in entry.command
+    assert entry.command == ". $ENVIRONMENT && $HALLUC_RAY/infra/scheduling/night.sh $NIGHT"
     assert os.access(SCHEDULING / "night.sh", os.X_OK)
 
 
@@ -137,7 +137,7 @@ def test_the_workflow_has_the_published_shape(tmp_path: Path) -> None:
 def test_the_workflow_runs_one_night_at_a_time_at_the_hour_of_the_others(workflow: dict[str, Any]) -> None:
     assert workflow["concurrency"]["cancel-in-progress"] == "false"
     [times] = workflow["on"]["schedule"]
-    [entry] = list(CronTab(tabfile=str(SCHEDULING / "crontab"), user=False))
+    [entry] = list(CronTab(tabfile=str(SCHEDULING / "crontab")))
     assert times["cron"] == str(entry.slices)
     assert "date" in workflow["on"]["workflow_dispatch"]["inputs"]
 
