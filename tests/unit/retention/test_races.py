@@ -186,6 +186,8 @@ def test_a_collector_killed_anywhere(
         died = dies(spec["output"], writes=deaths, effect=effect)
         store = open_store(spec["output"])
         assert broken_commits(store) == []
+        files = [key.rpartition("/")[2] for key in listing(store, "runs/")]
+        assert not files or "run.json" in files, "a run's record goes last"
         if deaths % 3 == 0:
             assert starts_again(spec) == report
         else:
