@@ -10,6 +10,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from ray._private.ray_constants import RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
 
 from tests.kubernetes import CRDS, KUBERAY, OVERLAYS, ROOT, check, cluster_spec, one, overlay, templates
 
@@ -99,6 +100,8 @@ def test_pods_are_confined_and_bounded(role: str, template: dict[str, Any]) -> N
         }
         assert set(container["resources"]["limits"]) >= {"cpu", "memory"}
         assert set(container["resources"]["requests"]) == set(container["resources"]["limits"])
+    if role not in ("submitter", "nightly"):
+        assert pod["terminationGracePeriodSeconds"] > RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
     assert all("sizeLimit" in volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume)
 
 
