@@ -16,9 +16,9 @@ from markupsafe import Markup
 
 _LIBRARIES = ("d3.min.js", "plot.umd.min.js")
 _SHARED = ("language.js", "theme.js", "controls.js")
-_REPORT = (*_SHARED, "payload.js", "choice.js", "answers.js", "samples.js", "labels.js", "charts.js", "page.js")
+_REPORT = (*_SHARED, "payload.js", "choice.js", "answers.js", "samples.js", "lettering.js", "charts.js", "page.js")
 _COMPARISON = (*_SHARED, "comparison.js")
-_SUITE = (*_SHARED, "labels.js", "past.js", "trend.js", "heat.js", "nights.js", "suite.js")
+_SUITE = (*_SHARED, "lettering.js", "past.js", "trend.js", "heat.js", "nights.js", "suite.js")
 # The one style element that Observable Plot 0.6.17 puts into each of its charts.
 _PLOT_STYLE = """:where(.plot-d6a7b5) {
   --plot-background: white;

@@ -26,7 +26,7 @@ Rule = Literal["none", "redacted", "all"]
 RULES: tuple[Rule, ...] = ("none", "redacted", "all")
 """The strictest first."""
 
-_KEPT = re.compile(r"[\s!-/:-@\[-`{-~\u2010-\u2027\u3001-\u3003\u3008-\u3011\uff01-\uff0f\uff1a-\uff20]")
+_KEPT = re.compile(r"[\s!-/:-@\[-`{-~\u2010-\u2027\u3001-\u3003\u3008-\u3011\uff01-\uff0f\uff1a-\uff20\u25a1]")
 _CODE = re.compile(r"[a-z0-9_]{1,60}")
 _ID_CHARACTERS = 12
 

@@ -51,7 +51,7 @@ const charts = {
   dots(rates, { width, rows, marks = [], top = charts.top(rates), label }) {
     const color = "var(--accent)";
     const left = Math.min(260, Math.max(100, width * 0.3));
-    const labels = labels.fit(rates.map((rate) => rate.label), left / 8.4);
+    const labels = lettering.fit(rates.map((rate) => rate.label), left / 8.4);
     const names = new Map(rates.map((rate) => [rate.key, labels.get(rate.label)]));
     const chart = Plot.plot({
       width, height: 44 + rows.length * (rows.length > 40 ? 19 : 26), marginLeft: left, marginRight: 24, marginTop: rows.length > 20 ? 28 : 8, marginBottom: 32,
@@ -66,7 +66,7 @@ const charts = {
         Plot.tip(rates, Plot.pointerY({ x: "rate", y: "key", title: charts.told, fill: "var(--card)", stroke: "var(--line)" })),
       ],
     });
-    return labels.named(chart, label);
+    return lettering.named(chart, label);
   },
 
   figure(name, chart) {
@@ -148,14 +148,14 @@ const charts = {
       .map((rate) => ({ ...rate, cell: charts.cellName(rate), label: `${charts.cellName(rate)} · ${rate.system}` }))
       .map((rate) => ({ ...rate, x: turned ? rate.cell : rate.system, y: turned ? rate.system : rate.cell }))
       .filter((rate) => across.includes(rate.x) && down.includes(rate.y));
-    return labels.named(charts.grid(rates, { width, left, across, down }), label);
+    return lettering.named(charts.grid(rates, { width, left, across, down }), label);
   },
 
   grid(rates, { width, left, across, down }) {
     const room = Math.min(160, (width - left) / across.length);
     const slanted = room < 110;
-    const above = labels.fit(across, slanted ? Math.min(22, width / 28) : room / 8);
-    const beside = labels.fit(down, left / 8);
+    const above = lettering.fit(across, slanted ? Math.min(22, width / 28) : room / 8);
+    const beside = lettering.fit(down, left / 8);
     const top = charts.top(rates);
     const step = down.length > 40 ? 20 : 30;
     return Plot.plot({

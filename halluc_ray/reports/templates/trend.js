@@ -127,7 +127,7 @@ const trend = {
         Plot.tip(mine.points, Plot.pointerX({ x: "at", y: "rate", title: trend.told, fill: "var(--card)", stroke: "var(--line)" })),
       ],
     });
-    return labels.named(chart, trend.said(spec, mine));
+    return lettering.named(chart, trend.said(spec, mine));
   },
 
   // Names at the ends of lines, moved apart where they would lie upon each other.
@@ -137,7 +137,7 @@ const trend = {
       .map((line) => ({ line, rate: line.points.at(-1).rate, at: line.points.at(-1).at }))
       .filter(({ rate }) => rate !== null)
       .sort((one, other) => one.rate - other.rate);
-    const names = labels.fit(ends.map(({ line }) => line.series.system), frame.right / 7.4);
+    const names = lettering.fit(ends.map(({ line }) => line.series.system), frame.right / 7.4);
     let floor = -Infinity;
     for (const end of ends) floor = end.y = Math.max(end.rate, floor + step);
     const over = Math.max(0, (ends.at(-1)?.y ?? 0) - top);
@@ -167,7 +167,7 @@ const trend = {
         })),
       ],
     });
-    return labels.named(chart, lanes.map((lane) => `${language.words(`verdict_${lane.toLowerCase()}`)}: ${ticks.filter((tick) => tick.lane === lane).length}`).join(", "));
+    return lettering.named(chart, lanes.map((lane) => `${language.words(`verdict_${lane.toLowerCase()}`)}: ${ticks.filter((tick) => tick.lane === lane).length}`).join(", "));
   },
 
   lane(lane) {

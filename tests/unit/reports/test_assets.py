@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import halluc_ray.reports
-from halluc_ray.reports.assets import comparison_assets, page_assets
+from halluc_ray.reports.assets import comparison_assets, page_assets, suite_assets, suites_assets
 
 FOLDER = Path(halluc_ray.reports.__file__).parent
 VENDORED = json.loads((FOLDER / "vendor" / "vendor.json").read_text())
@@ -27,7 +27,10 @@ def test_a_library_is_the_published_file(entry):
     assert "Permission to use, copy, modify" in (FOLDER / "vendor" / entry["license_file"]).read_text()
 
 
-@pytest.mark.parametrize("assets", [page_assets(), comparison_assets()], ids=["report", "comparison"])
+PAGES = {"report": page_assets, "comparison": comparison_assets, "suite": suite_assets, "suites": suites_assets}
+
+
+@pytest.mark.parametrize("assets", [made() for made in PAGES.values()], ids=list(PAGES))
 def test_the_policy_names_what_is_inlined_and_nothing_else(assets):
     hashes = [
         "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'" for text in assets.scripts
@@ -38,7 +41,7 @@ def test_the_policy_names_what_is_inlined_and_nothing_else(assets):
 
 
 def test_every_script_is_on_a_page():
-    inlined = {*page_assets().scripts, *comparison_assets().scripts}
+    inlined = {script for made in PAGES.values() for script in made().scripts}
     assert {script.read_text(encoding="utf-8") for script in SCRIPTS} <= inlined
     assert len(inlined) == len(VENDORED) + len(SCRIPTS)
 

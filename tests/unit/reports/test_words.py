@@ -38,6 +38,8 @@ def test_every_word_is_used_and_every_used_word_exists():
         "got_worse",
         "got_better",
     }
+    made |= {f"verdict_{name}" for name in ("pass", "fail", "inconclusive", "none", "missed")}
+    made |= {f"last_{days}" for days in (30, 90, 365)}
     outcomes = {"hallucinated", "supported", "abstained", "undecided", "not_applicable", "failed"}
     assert set(page_words()) - spoken - made - outcomes == set()
     used = set(re.findall(r"\b(?:t|word|label|phrase|translated)\(\"(\w+)\"", text))

@@ -66,8 +66,8 @@ def answers(night: int, *, ids: int, worse: str = "", seed: int = 7, mark: str =
             columns["lang"].append("zh" if chinese else "en")
             columns["question"].append(f"{mark}订单 {k} 多少钱？" if chinese else f"{mark}What did order {k} cost?")
             columns["context"].append(mark + context)
-            columns["truth"].append(f"{total}")
-            columns["answer"].append(f"{answer}{mark}")
+            columns["truth"].append(f"{total} euros {mark}" if mark else f"{total}")
+            columns["answer"].append(f"{answer} {mark}")
     return columns
 
 
@@ -106,7 +106,9 @@ def made_history(
             run_id = f"{at:04x}{len(spec):02x}{'ab' * 5}"
             rates = _rates(names, at, rng)
             verdict = Verdict.PASS if before and rng.random() < 0.9 else rng.choice([*Verdict][1:])
-            reason = f"2 of 30 checks; the worst slice is topic=t{at % 40} (answer_mismatch, {names[at % systems]}): " * 2
+            reason = (
+                f"2 of 30 checks; the worst slice is topic=t{at % 40} (answer_mismatch, {names[at % systems]}): " * 2
+            )
             night = Night(
                 suite=suite,
                 date=each,
@@ -131,7 +133,9 @@ def made_history(
 
 def _rates(names: list[str], at: int, rng: random.Random) -> list[Rate]:
     return [
-        a_rate(name, indicator, round(1000 * (0.05 + 0.02 * k + 0.02 * math.sin(at / 30 + k)) + rng.randrange(30)), 1000)
+        a_rate(
+            name, indicator, round(1000 * (0.05 + 0.02 * k + 0.02 * math.sin(at / 30 + k)) + rng.randrange(30)), 1000
+        )
         for k, name in enumerate(names)
         for indicator in ("answer_mismatch", "unsupported_number")
     ]

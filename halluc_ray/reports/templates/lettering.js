@@ -2,7 +2,7 @@
 // Names that fit beside a chart, and the one name of a chart. Knows texts and their room. Callers: charts.js,
 // trend.js.
 
-const labels = {
+const lettering = {
   short(text, length) {
     const signs = [...text];
     const room = Math.max(8, Math.floor(length));
@@ -13,7 +13,7 @@ const labels = {
   fit(names, length) {
     const distinct = [...new Set(names)];
     if (distinct.length < 2 || distinct.every((name) => name.length <= length)) {
-      return new Map(distinct.map((name) => [name, labels.short(name, length)]));
+      return new Map(distinct.map((name) => [name, lettering.short(name, length)]));
     }
     const [one] = distinct;
     const shared = (texts) => {
@@ -29,7 +29,7 @@ const labels = {
     const first = word < 0 ? Math.min(head, surplus) : surplus + word;
     const last = Math.min(tail, Math.max(0, surplus - first));
     const cut = (name) => `${first > 1 ? "…" : ""}${name.slice(first > 1 ? first : 0, name.length - last)}${last ? "…" : ""}`;
-    return new Map(distinct.map((name) => [name, labels.short(cut(name), length)]));
+    return new Map(distinct.map((name) => [name, lettering.short(cut(name), length)]));
   },
 
   // One image with one name: the names that Plot gives to its marks say nothing to a listener.
