@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlparse
 
 import pytest
 import yaml
@@ -153,7 +153,7 @@ def as_the_workflow_does(shell: Shell) -> subprocess.CompletedProcess[str]:
 
 def history(store: ObjectStore) -> dict[str, bytes]:
     kept = ("report.json", "counts.parquet", "run.json")
-    under = [*store.list("runs/"), *store.list("suites/"), *store.list("stages/")]
+    under = [info for prefix in ("runs/", "suites/", "stages/", "site/") for info in store.list(prefix)]
     keys = [info.key for info in under if "/runs/" not in f"/{info.key}" or info.key.endswith(kept)]
     return {key: store.read(key) for key in keys if not key.endswith("heartbeat.json")}
 
@@ -194,6 +194,21 @@ def test_junit_names_what_failed(shell: Shell, nights: Nights) -> None:
     failed = [case.name for suite in report for case in suite if any(r._tag == "failure" for r in case.result)]
     assert len(failed) == 2
     assert any("operation=times" in name for name in failed), failed
+
+
+def test_the_site_shows_both_nights(shell: Shell, nights: Nights) -> None:
+    first, second = recorded(shell)
+    pages = {info.key: shell.store.read(info.key).decode() for info in shell.store.list("site/")}
+    assert set(pages) == {
+        "site/index.html",
+        "site/sums/index.html",
+        f"site/sums/runs/{first.run_id}.html",
+        f"site/sums/runs/{second.run_id}.html",
+        f"site/sums/nights/{SECOND}-{second.run_id}.html",
+    }
+    trend = pages["site/sums/index.html"]
+    assert all(word in trend for word in (FIRST, SECOND, "FAIL", "operation=times"))
+    assert f"site  {shell.environment['OUTPUT']}/site/sums/index.html" in nights.second.stdout.lower()
 
 
 def test_the_same_night_again_computes_nothing(nights: Nights, shell: Shell) -> None:
@@ -260,7 +275,7 @@ def test_down_ends_all_of_it_and_keeps_what_was_stored(shell: Shell, nights: Nig
     assert not Path(state.ray_folder).exists()
     for name in ("AWS_ENDPOINT_URL", "RAY_API_SERVER_ADDRESS", "EXPORTER_URL"):
         with pytest.raises(ConnectionRefusedError), socket.socket() as tried:
-            tried.connect(("127.0.0.1", urllib.parse.urlparse(shell.environment[name]).port or 0))
+            tried.connect(("127.0.0.1", urlparse(shell.environment[name]).port or 0))
     assert any((shell.folder / "store" / "files").iterdir())
     assert infra_up("status", shell.folder).returncode == 1
     done = infra_up("down", shell.folder)
@@ -271,9 +286,8 @@ def awaited(url: str, query: str) -> list[dict[str, Any]]:
     """What Prometheus says, once it says something."""
     deadline = time.monotonic() + 45
     while time.monotonic() < deadline:
-        with suppress(OSError):
-            with urllib.request.urlopen(f"{url}?{urllib.parse.urlencode({'query': query})}", timeout=10) as answer:
-                if found := json.load(answer)["data"]["result"]:
-                    return list(found)
+        with suppress(OSError), urllib.request.urlopen(f"{url}?{urlencode({'query': query})}", timeout=10) as answer:
+            if found := json.load(answer)["data"]["result"]:
+                return list(found)
         time.sleep(0.3)
     raise AssertionError(f"nothing at {url} for {query}")
