@@ -126,6 +126,6 @@ def _left(family: Iterable[psutil.Process], *, limit_s: float) -> list[psutil.Pr
 
 def _runs(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

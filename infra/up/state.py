@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -91,10 +91,9 @@ def write_environment(folder: Path, shown: Mapping[str, str], *, programs: Path)
     _write_private(folder / "env", "\n".join(lines) + "\n")
 
 
-def without_foreign(environment: Mapping[str, str], *, keep: Sequence[str] = ()) -> dict[str, str]:
+def without_foreign(environment: Mapping[str, str]) -> dict[str, str]:
     """An environment without another cluster's or another store's settings."""
-    dropped = {name for name in environment if name.startswith("RAY_") or name in _UNSET} - set(keep)
-    return {name: value for name, value in environment.items() if name not in dropped}
+    return {name: value for name, value in environment.items() if not name.startswith("RAY_") and name not in _UNSET}
 
 
 def _write_private(path: Path, text: str) -> None:
