@@ -6,6 +6,7 @@ try committed. Every wait is bounded. Called by `evaluation`.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -45,13 +46,15 @@ SHOW_TROUBLE_S = 10.0
 MAX_TROUBLE_CHARACTERS = 200
 MAX_LOST_IN_A_ROW = 20
 """Actors lost without a task done in between: then no more are started."""
+MAX_LOST_AT_START = 8
+"""The same where none has ever sat: what ends each of them is likely to end the next."""
 
 _FATAL = (InputChanged, BadRow, SpecError)
 """What stops the run at once: no other shard can do better."""
 
-_MAKING = "error raised in its creation task"
-_IMPORTING = "failed to import on the worker"
+_FOREIGN = ("failed to import on the worker", "error raised in its creation task")
 """What Ray says of an actor whose node has no package, or another one that our call does not fit."""
+_ERROR_LINE = re.compile(r"^\s*(\w*(?:Error|Exception): .*)$", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -166,7 +169,7 @@ class Driver:
         """Keep as many actors as there is work for."""
         now = time.monotonic()
         while len(self._actors) < self._num_actors and now >= self._start_after:
-            if self._lost_in_a_row >= MAX_LOST_IN_A_ROW:
+            if self._lost_in_a_row >= (MAX_LOST_IN_A_ROW if self._seats else MAX_LOST_AT_START):
                 if not self._actors:
                     raise WorkerLost(
                         f"{self._lost_in_a_row} actors were lost one after another, and no shard was done in between; "
@@ -217,13 +220,13 @@ class Driver:
         try:
             said = ray.get(ref, timeout=60)
         except RayActorError as error:
-            if ref is actor.sitting and _MAKING in str(error):
-                raise _not_ours(actor.name, error) from error
+            if ref is actor.sitting:
+                _refuse_foreign(actor.name, error)
             self._lose(actor, WorkerLost(f"{actor.name} died: {error}"))
             return
         except RayError as error:
-            if ref is actor.sitting and _IMPORTING in str(error):
-                raise _not_ours(actor.name, error) from error
+            if ref is actor.sitting:
+                _refuse_foreign(actor.name, error)
             self._settle(actor, actor.tasks.pop(ref, None), WorkerLost(f"{actor.name}: {error}"))
             return
         if ref is actor.sitting:
@@ -339,12 +342,15 @@ def _task_name(system: SystemPlan) -> str:
     return f"shards of {system.spec.name or system.resolved.name_from}"
 
 
-def _not_ours(actor: str, error: Exception) -> VersionMismatch:
-    said = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return VersionMismatch(
-        f"{actor}: its node has no halluc_ray, or another one than the driver ({said[-1]}); install the driver's "
-        "package on every node, or submit the job with it: as the working directory or as a wheel"
-    )
+def _refuse_foreign(actor: str, error: RayError) -> None:
+    """Raises VersionMismatch where an actor could not be made of what its node has; no other try can do better."""
+    text = str(error)
+    if any(sign in text for sign in _FOREIGN):
+        causes = _ERROR_LINE.findall(text)
+        raise VersionMismatch(
+            f"{actor}: its node has no halluc_ray, or another one than the driver ({(causes or [text])[-1]}); install "
+            "the driver's package on every node, or submit the job with it: as the working directory or as a wheel"
+        ) from error
 
 
 def _end(actor: _Actor) -> None:

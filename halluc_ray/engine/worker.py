@@ -57,6 +57,8 @@ class Seat:
 class HallucRayWorker:
     """Runs tasks of one run on one slot; its name and its text are what Ray's dashboard shows of it."""
 
+    _label = "not made yet"  # Ray asks for the text of an actor that could not be made, too, and ends where it fails
+
     def __init__(
         self, versions: Mapping[str, str], context: Sequence[Any], nonce: str, *, label: str, log_level: int
     ) -> None:
