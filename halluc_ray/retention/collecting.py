@@ -18,7 +18,7 @@ from halluc_ray.errors import InputError, SpecError
 from halluc_ray.retention.collected import Collected, Item, KeptRun, State
 from halluc_ray.retention.contents import READERS, StageContents, list_stages, lost_attempts
 from halluc_ray.retention.garbage import Garbage, Reason
-from halluc_ray.retention.kept import Keeper, Needs, beating_stages
+from halluc_ray.retention.kept import Keeper, Needs, beating_stages, is_run_file
 from halluc_ray.retention.marks import Judged, Marked, judge, mark, read_marks
 from halluc_ray.retention.sweeping import Sweeper, points_to
 from halluc_ray.storage import ObjectInfo, ObjectStore, keys
@@ -72,8 +72,10 @@ def collect(
     tell = on_progress or (lambda what, done, total: None)
     if keep_s < SHORT_S:
         raise SpecError(f"runs are kept for an hour at least, not {keep_s:g} s: one may show no sign for that long")
-    now = now if now is not None else (time.time() if dry_run else _clock_of(store))
     stages = list_stages(store, on_progress=lambda done, total: tell("listing", done, total))
+    if not stages:
+        _refuse_other_places(store)
+    now = now if now is not None else (time.time() if dry_run else _clock_of(store))
     beating = beating_stages(store, stages.values(), now=now)
     if wait_s < SHORT_S:
         _refuse_drivers(store, stages, beating, now=now, wait_s=wait_s)
@@ -103,10 +105,6 @@ def _survey(
     quiet: bool,
     tell: OnProgress,
 ) -> _Survey:
-    if not stages and not needs.runs and not any(True for prefix in ("suites/", "gc/") for _ in store.list(prefix)):
-        raise InputError(
-            f"{store.uri} is no output root: there is no stage and no run in it; name the `output` of a spec or suite"
-        )
     garbage = []
     for done, stage in enumerate(stages.values(), start=1):
         if stage.name in needs.stages:
@@ -187,6 +185,15 @@ def _kept_runs(survey: _Survey) -> Iterable[KeptRun]:
         if run.why:
             sizes = [info.size for name in run.stages & survey.stages.keys() for info in survey.stages[name].objects]
             yield KeptRun(run.run_id, tuple(run.why), len(run.stages), sum(sizes))
+
+
+def _refuse_other_places(store: ObjectStore) -> None:
+    """Raises InputError where nothing shows that this is, or was, an output root."""
+    known = (info for prefix in ("suites/", "gc/", "runs/") for info in store.list(prefix))
+    if not any(is_run_file(info.key) or not info.key.startswith("runs/") for info in known):
+        raise InputError(
+            f"{store.uri} is no output root: there is no stage and no run in it; name the `output` of a spec or suite"
+        )
 
 
 def _refuse_drivers(

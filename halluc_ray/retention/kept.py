@@ -156,6 +156,11 @@ def beating_stages(store: ObjectStore, stages: Iterable[StageContents], *, now: 
     return found
 
 
+def is_run_file(key: str) -> bool:
+    """It lies in the folder of a run."""
+    return _RUN_FILE.match(key) is not None
+
+
 def _reader(store: ObjectStore) -> Callable[[ObjectInfo], bytes | None]:
     def read(info: ObjectInfo) -> bytes | None:
         try:
