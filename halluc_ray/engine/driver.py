@@ -46,8 +46,6 @@ SHOW_TROUBLE_S = 10.0
 MAX_TROUBLE_CHARACTERS = 200
 MAX_LOST_IN_A_ROW = 20
 """Actors lost without a task done in between: then no more are started."""
-MAX_LOST_AT_START = 8
-"""The same where none has ever sat: what ends each of them is likely to end the next."""
 
 _FATAL = (InputChanged, BadRow, SpecError)
 """What stops the run at once: no other shard can do better."""
@@ -169,7 +167,7 @@ class Driver:
         """Keep as many actors as there is work for."""
         now = time.monotonic()
         while len(self._actors) < self._num_actors and now >= self._start_after:
-            if self._lost_in_a_row >= (MAX_LOST_IN_A_ROW if self._seats else MAX_LOST_AT_START):
+            if self._lost_in_a_row >= MAX_LOST_IN_A_ROW:
                 if not self._actors:
                     raise WorkerLost(
                         f"{self._lost_in_a_row} actors were lost one after another, and no shard was done in between; "

@@ -55,7 +55,7 @@ def lasting(error: HallucRayError, folder: Path) -> type[HallucRayWorker]:
 
         def run(self, task: Any) -> Any:
             report = super().run(task) if not self._is_sick() else None
-            return report or driving.ShardReport(task.key, (), {}, {}, {}, error)
+            return report or driving.ShardReport(task.key, {}, {}, {}, {}, error)
 
         def _is_sick(self) -> bool:
             if self._sick is None:

@@ -1,8 +1,10 @@
 """Endpoints through Ray: one actor asks, whatever the number of actors; outages and caps end in order."""
 
+import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import yaml
 
 from halluc_ray.config import RunSpec
 from halluc_ray.engine import ledger
+from halluc_ray.engine.progress import Progress
 from halluc_ray.errors import RunIncomplete
 from halluc_ray.evaluation import Evaluation, evaluate
 from halluc_ray.storage import open_store
@@ -80,11 +83,21 @@ def test_a_cap_ends_the_run_in_order_and_a_higher_one_goes_on(server, tmp_path, 
     assert overall(done)["e"] == (0, 54)
 
 
-def test_a_server_that_goes_away_ends_the_run_and_fails_no_row(server, tmp_path, ray_here, monkeypatch):
+def test_a_server_that_goes_away_ends_the_run_and_fails_no_row(server, tmp_path, ray_here, monkeypatch, caplog):
     monkeypatch.setattr(ledger, "INFRA_BUDGET", 2)
-    server.behave = lambda asked, nth: Reply(503, b"") if len(server.asked) > 25 else None
-    with pytest.raises(RunIncomplete, match=r"shards could not be computed(.|\n)*did not answer \(HTTP 503\)"):
-        run(spec(tmp_path, server, retries=0, concurrency=2))
+    server.behave = lambda asked, nth: Reply(503, asked.prompt.encode()) if len(server.asked) > 25 else None
+    told: list[Progress] = []
+    asking = spec(tmp_path, server, retries=0, concurrency=2)
+    with (
+        caplog.at_level("WARNING", "halluc_ray"),
+        pytest.raises(RunIncomplete, match=r"shards could not be computed(.|\n)*did not answer \(HTTP 503"),
+    ):
+        evaluate(RunSpec.model_validate(asking), on_progress=told.append)
+    trouble = f"EndpointUnavailable: systems[e]: {server.url}/chat/completions did not answer (HTTP 503), tried 1 times"
+    assert f"last trouble: {trouble}" in {progress.message for progress in told}
+    logged = [(r.getMessage(), vars(r).get("budget"), vars(r).get("reason")) for r in caplog.records]
+    assert logged.count(("shard retried", "infra", trouble)) == 1
+    assert ("system abandoned", None, trouble) in logged
     assert len(server.asked) < 25 + 20, "the other shards are not tried"
     server.behave, before = lambda asked, nth: None, server.prompts[:25]
     server.asked = []
@@ -120,3 +133,22 @@ def test_a_key_reaches_the_server_and_nothing_else(server, tmp_path):
     assert any(path.name == "telemetry.json" and b'"cost"' in path.read_bytes() for path in written)
     assert not [path for path in written if KEY.encode() in path.read_bytes()]
     assert KEY not in done.stdout + done.stderr
+    assert_log_is_whole([json.loads(line) for line in done.stderr.splitlines()], tmp_path / "out")
+    assert not [row for row in answers(range(ROWS))["question"] if row in done.stderr], "no text of a sample is logged"
+
+
+def assert_log_is_whole(lines: list[dict[str, Any]], output: Path) -> None:
+    """What an operator looks for is there: who sat where, and each commit with the attempt that its part bears."""
+    run_ids = {path.name for path in (output / "runs").iterdir()}
+    assert {line["run"] for line in lines} == run_ids
+    assert all(line["time"] and line["level"] for line in lines)
+    events = Counter(line["event"] for line in lines)
+    assert (events["run planned"], events["reduce done"]) == (1, 1)
+    seats = {line["actor"]: line["node"] for line in lines if line["event"] == "actor seated"}
+    committed = [line for line in lines if line["event"] == "shard committed"]
+    assert all(line["node"] == seats[line["actor"]] and line["system"] == "e" for line in committed)
+    commits = {(path.parts[-3], path.stem) for path in output.glob("stages/*/commits/*.json")}
+    assert len(commits) == 3 * ROWS // SHARD_ROWS
+    assert sorted((line["stage"], line["shard"]) for line in committed) == sorted(commits)
+    for line in committed:
+        assert (output / "stages" / line["stage"] / "parts" / f"{line['shard']}.{line['attempt']}.parquet").exists()
