@@ -39,9 +39,7 @@ class NotTold(HallucRayError):
     """A webhook did not take a message."""
 
 
-def tell(
-    store: ObjectStore, night: SuiteNight, channels: tuple[Channel, ...], *, site: str | None = None
-) -> list[str]:
+def tell(store: ObjectStore, night: SuiteNight, channels: tuple[Channel, ...], *, site: str | None = None) -> list[str]:
     """Tell each channel that wants to know and was not told yet.
 
     A night that is not finished is told by each command that leaves it so.
