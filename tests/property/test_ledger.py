@@ -39,6 +39,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.task_faults = dict.fromkeys(self.tasks, 0)
         self.infra_faults = dict.fromkeys(self.tasks, 0)
         self.ready_at = dict.fromkeys(self.tasks, 0.0)
+        self.retries = {"task": 0, "infra": 0}
 
     def settled(self, key):
         return key in self.finished or key in self.ledger.given_up
@@ -100,6 +101,7 @@ class AnyOrder(RuleBasedStateMachine):
         if not spent and all(key not in keys for keys in self.held.values()):
             tries = self.task_faults[key] + self.infra_faults[key]
             self.ready_at[key] = self.now + min(MAX_BACKOFF_S, 0.5 * 2 ** (tries - 1))
+            self.retries["infra" if infra else "task"] += 1
 
     @rule(system=st.integers(0, 1))
     def abandon(self, system):
@@ -129,6 +131,8 @@ class AnyOrder(RuleBasedStateMachine):
     def books_agree(self):
         in_flight = {key for keys in self.held.values() for key in keys if not self.settled(key)}
         assert self.ledger.in_flight == len(in_flight)
+        assert self.ledger.waiting == sum(not self.settled(key) for key in self.tasks) - len(in_flight)
+        assert self.ledger.retries == self.retries
         assert self.ledger.done == len(self.finished)
         assert self.ledger.open is any(not self.settled(key) for key in self.tasks)
         assert not self.finished & self.ledger.given_up.keys()

@@ -77,7 +77,7 @@ def test_table_has_the_schema_and_one_unit_per_row_and_draw(llama, samples):
 def test_no_samples_give_an_empty_table(bert):
     made = generate(classifier(bert), samples=[], token_budget=10)
     assert made.table.schema.equals(GENERATIONS)
-    assert (len(made.table), made.notes) == (0, {})
+    assert (len(made.table), made.notes, made.memory_splits) == (0, {}, 0)
 
 
 def test_a_poison_row_fails_alone_and_the_others_keep_their_bytes(poisonable, samples):
@@ -107,6 +107,7 @@ def test_out_of_memory_halves_the_budget_and_says_so(bert, samples):
     model = Limited(classifier(bert), most_tokens=150)
     made = generate(model, samples=samples, token_budget=512)
     assert made.notes == {"token_budget": 128}
+    assert made.memory_splits == 2
     assert max(model.widths) <= 128
     free = generate(classifier(bert), samples=samples, token_budget=512).table
     assert made.table["text"].equals(free["text"])
