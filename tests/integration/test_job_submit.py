@@ -7,26 +7,22 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from halluc_ray.storage import open_store
-from infra.object_store.server import free_ports
+from infra.up.head import RayHead
 
 ROOT = Path(__file__).parents[2]
 RAY = Path(sys.executable).with_name("ray")
-START_S = 90.0
 SUBMIT_S = 180
 
 
@@ -54,64 +50,20 @@ class Head:
 def head(s3_server) -> Iterator[Head]:
     """A head with ports, temporary folder and token of its own, ended by its own process ids."""
     folder = Path(tempfile.mkdtemp(prefix="hr-", dir="/tmp"))  # short: socket paths hold 107 characters
-    token_path = folder / "token"
-    token_path.write_text(secrets.token_hex(32))
-    token_path.chmod(0o600)
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-    environment = kept | {
+    settings = {
         "PATH": f"{RAY.parent}{os.pathsep}{os.environ['PATH']}",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token_path),
         "AWS_ENDPOINT_URL": s3_server.endpoint,
     }
-    gcs, dashboard, client, agent = free_ports(4)
-    with (folder / "start.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *(RAY, "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=2"),
-                *("--node-ip-address=127.0.0.1", f"--port={gcs}", f"--temp-dir={folder / 'ray'}"),
-                *("--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"),
-                *(f"--dashboard-agent-listen-port={agent}", "--min-worker-port=0", "--max-worker-port=0"),
-            ],
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    started: list[psutil.Process] = []
+    started = RayHead(folder, num_gpus=None, dashboard_wanted=True, settings=settings)
     try:
-        _wait_for_port(dashboard, process, folder / "start.log")
-        started = psutil.Process(process.pid).children(recursive=True)
-        yield Head(f"http://127.0.0.1:{dashboard}", environment)
+        started.start()
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+        environment = kept | settings | started.environment
+        del environment["RAY_ADDRESS"]
+        yield Head(started.dashboard, environment)
     finally:
-        _end(process, started)
+        started.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_for_port(port: int, process: subprocess.Popen[bytes], log_path: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert process.poll() is None, log_path.read_text(errors="replace")
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"no head after {START_S} s:\n{log_path.read_text(errors='replace')}")
-
-
-def _end(process: subprocess.Popen[bytes], started: list[psutil.Process]) -> None:
-    known = {child.pid: child for child in started}
-    if process.poll() is None:
-        known |= {child.pid: child for child in psutil.Process(process.pid).children(recursive=True)}
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    _, alive = psutil.wait_procs(list(known.values()), timeout=5)
-    for child in alive:
-        child.kill()  # psutil compares start times: a process id used again is not ours, and is left alone
 
 
 @pytest.fixture(scope="module")
