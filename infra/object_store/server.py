@@ -1,8 +1,8 @@
 """A real S3 server on this machine, for tests and for trying things out.
 
-Runs SeaweedFS (`weed mini`) on one data folder, with the bucket and the two identities of
-`identities.json`. Not for production: one process, one disk, keys in a file. Callers: the tests'
-`s3_server` fixture, and a user's shell:
+Runs SeaweedFS (`weed mini`) on one data folder, with the bucket and the identities of `identities.json`; what
+each of them may is said by the policies of `roles`. Not for production: one process, one disk, keys in a file.
+Callers: the tests' `s3_server` fixture, and a user's shell:
 
     python -m infra.object_store.server --data ./s3data --port 8333
 """
@@ -10,6 +10,7 @@ Runs SeaweedFS (`weed mini`) on one data folder, with the bucket and the two ide
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import secrets
 import shutil
@@ -25,6 +26,8 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.object_store.roles import ROLES, policy
 
 _IDENTITIES = Path(__file__).with_name("identities.json")
 _TWIN_OFFSET = 10_000  # each port of the server opens a second one, this much above it
@@ -55,7 +58,8 @@ class ObjectServer:
         port: where S3 is spoken, on 127.0.0.1.
         bucket: made at the first start.
         admin: may do everything.
-        reader: may read and list the bucket.
+        job, reader, publisher: may do what the policies of these names say.
+        root: where the output lies in the bucket, for the policies; `out/`, or empty for the whole bucket.
     """
 
     data: Path
@@ -63,6 +67,9 @@ class ObjectServer:
     bucket: str = "evals"
     admin: Keys = field(default_factory=Keys.random)
     reader: Keys = field(default_factory=Keys.random)
+    job: Keys = field(default_factory=Keys.random)
+    publisher: Keys = field(default_factory=Keys.random)
+    root: str = ""
     _inner_ports: tuple[int, ...] = ()
     _process: subprocess.Popen[bytes] | None = None
 
@@ -81,9 +88,13 @@ class ObjectServer:
     @property
     def environment(self) -> dict[str, str]:
         """What a client of the admin identity sets."""
+        return self.environment_of(self.admin)
+
+    def environment_of(self, keys: Keys) -> dict[str, str]:
+        """What a client with these keys sets."""
         return {
-            "AWS_ACCESS_KEY_ID": self.admin.access,
-            "AWS_SECRET_ACCESS_KEY": self.admin.secret,
+            "AWS_ACCESS_KEY_ID": keys.access,
+            "AWS_SECRET_ACCESS_KEY": keys.secret,
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
@@ -136,16 +147,16 @@ class ObjectServer:
         ]
 
     def _identities(self) -> Path:
-        filled = string.Template(_IDENTITIES.read_text()).substitute(
-            ADMIN_ACCESS_KEY=self.admin.access,
-            ADMIN_SECRET_KEY=self.admin.secret,
-            READER_ACCESS_KEY=self.reader.access,
-            READER_SECRET_KEY=self.reader.secret,
-            BUCKET=self.bucket,
-        )
+        owners = {"ADMIN": self.admin, "JOB": self.job, "READER": self.reader, "PUBLISHER": self.publisher}
+        names = {f"{name}_ACCESS_KEY": keys.access for name, keys in owners.items()}
+        names |= {f"{name}_SECRET_KEY": keys.secret for name, keys in owners.items()}
+        filled = json.loads(string.Template(_IDENTITIES.read_text()).substitute(names))
+        filled["policies"] = [
+            {"name": role, "content": json.dumps(policy(role, bucket=self.bucket, root=self.root))} for role in ROLES
+        ]
         path = self.data / "identities.json"
         path.touch(mode=0o600)
-        path.write_text(filled)
+        path.write_text(json.dumps(filled, indent=2))
         return path
 
     def _answers(self) -> bool:
@@ -208,14 +219,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("s3data"), help="folder of the server's files")
     parser.add_argument("--port", type=int, default=0, help="S3 port; a free one where 0")
     parser.add_argument("--bucket", default="evals")
+    parser.add_argument(
+        "--root", default="", help="where the output lies in it, for the roles; out/, or the whole bucket"
+    )
     options = parser.parse_args()
     given = (os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY"))
     admin = Keys(given[0], given[1]) if given[0] and given[1] else Keys.random()
-    server = ObjectServer(options.data.absolute(), options.port or free_ports(1)[0], options.bucket, admin)
+    port = options.port or free_ports(1)[0]
+    server = ObjectServer(options.data.absolute(), port, options.bucket, admin, root=options.root)
     server.start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     lines = [f"export {name}={value}" for name, value in server.environment.items()]
     lines += [f"# endpoint: {server.endpoint}", f"# output: s3://{server.bucket}/out"]
+    owners = {"job": server.job, "reader": server.reader, "publisher": server.publisher}
+    lines += [f"# {role}: {keys.access} {keys.secret}" for role, keys in owners.items()]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
     try:
