@@ -114,8 +114,8 @@ def await_quiet(output: Path) -> None:
 
 
 def history(output: Path) -> dict[str, bytes]:
-    """Bytes of records, gates, reports and commits; parts by what the commits name."""
+    """Bytes of records, gates, reports, commits and the site; parts by what the commits name."""
     store = open_store(str(output))
     reproducible = ("report.json", "counts.parquet", "run.json")
-    keys = [info.key for info in [*store.list("runs/"), *store.list("suites/")]]
-    return {key: store.read(key) for key in keys if key.startswith("suites/") or key.endswith(reproducible)}
+    keys = [info.key for info in [*store.list("runs/"), *store.list("suites/"), *store.list("site/")]]
+    return {key: store.read(key) for key in keys if key.startswith(("suites/", "site/")) or key.endswith(reproducible)}

@@ -203,7 +203,10 @@ def test_two_processes_at_once_commit_each_shard_once(here: Path, ray_head: RayH
     assert len([key for key in stored if key[2] == "commits"]) == 3 * ROWS // 40
     counted = {key[3].split(".")[0] for key in stored if key[2] == "parts" and key[1].startswith("count")}
     assert len(counted) == ROWS // 40
-    assert len(read_nights(open_store("out"), "qa")) == 1
+    [night] = read_nights(open_store("out"), "qa")
+    pages = {info.key for info in open_store("out").list("site/")}
+    assert pages == {"site/index.html", "site/qa/index.html", f"site/qa/runs/{night.run_id}.html"}
+    assert all("Site  " in text for text in said)
 
 
 def a_process(here: Path, head: RayHead) -> subprocess.Popen[str]:

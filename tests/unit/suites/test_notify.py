@@ -131,6 +131,13 @@ def test_the_worst_spec_names_the_night():
     assert message(suite_night(specs=specs))["status"] == "error"
 
 
+def test_a_message_tells_where_the_suites_page_lies():
+    said = message(suite_night(specs=[]), site="s3://evals/site/qa/index.html")
+    assert said["site"] == "s3://evals/site/qa/index.html"
+    assert said["site"] in slack(said)["blocks"][0]["text"]["text"]
+    assert message(suite_night(specs=[]))["site"] is None
+
+
 def test_slack_gets_no_markup_from_names_and_no_more_than_it_takes():
     specs = tuple(SpecNight(f"s{k}", error=RunIncomplete("<!channel> & " + "x" * 5000)) for k in range(100))
     sent = slack(message(suite_night(specs=specs)))

@@ -1,0 +1,50 @@
+"""The site from the command line: made beside the suite or elsewhere, and never a reason for a night to fail."""
+
+import pytest
+from typer.testing import CliRunner
+
+from halluc_ray.cli.app import app
+from halluc_ray.cli.nightly import run_suite
+from halluc_ray.cli.site import render_after_night
+from halluc_ray.storage import open_store
+from halluc_ray.suites.suite import load_suite
+from tests.unit.suites.histories import made_history
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A history of records alone, whose runs are gone."""
+    monkeypatch.chdir(tmp_path)
+    made_history(open_store(str(tmp_path / "out")), nights=3, systems=1)
+    (tmp_path / "suite.yaml").write_text("name: long\nspecs: [qa.yaml]\n")
+    return tmp_path
+
+
+def test_the_site_is_made_where_it_is_asked_for(here):
+    said = CliRunner().invoke(app, ["site", "suite.yaml", "--out", "elsewhere"])
+    assert said.exit_code == 0, said.output
+    assert f"Site  {here / 'elsewhere' / 'site' / 'long' / 'index.html'}" in said.output
+    assert (here / "elsewhere" / "site" / "index.html").is_file()
+    assert not (here / "out" / "site").exists()
+    assert said.stderr.count("note: no page of 20") == 3
+
+
+def test_a_rule_that_is_none_is_refused(here):
+    said = CliRunner().invoke(app, ["site", "suite.yaml", "--set", "publish.samples=some"])
+    assert said.exit_code == 2
+    assert "publish.samples" in said.stderr
+
+
+def test_a_site_that_can_not_be_made_is_a_warning(here, capsys):
+    (here / "out" / "site").write_text("in the way")
+    suite = load_suite((here / "suite.yaml").read_text(), source="suite.yaml")
+    assert render_after_night(suite, []) is None
+    assert capsys.readouterr().err.startswith("warning: the site is not up to date: ")
+
+
+def test_a_night_that_fails_still_has_its_site(here, capsys):
+    assert run_suite("suite.yaml", date="2026-11-25") == 2
+    out = capsys.readouterr()
+    assert "no spec at qa.yaml" in out.err
+    assert "Site  " in out.out
+    assert (here / "out" / "site" / "long" / "index.html").is_file()
