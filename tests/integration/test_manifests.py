@@ -12,7 +12,7 @@ import pytest
 import yaml
 from ray._private.ray_constants import RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
 
-from tests.kubernetes import CRDS, KUBERAY, OVERLAYS, ROOT, check, cluster_spec, one, overlay, templates
+from tests.kubernetes import CRDS, KUBERAY, OVERLAYS, ROOT, check, cluster_spec, one, overlay, rendered, templates
 
 OBJECTS = [(name, item) for name in OVERLAYS for item in overlay(name)]
 TEMPLATES = [
@@ -158,6 +158,41 @@ def test_every_kind_has_the_pods_of_the_cluster() -> None:
     }
     spot, on_demand = (group["template"]["spec"] for group in job["rayClusterSpec"]["workerGroupSpecs"])
     assert {**spot, "nodeSelector": None} == {**on_demand, "nodeSelector": None}
+
+
+def differences(left: Any, right: Any, path: str = "") -> set[str]:
+    """Paths of values that differ between two objects; items of lists by position."""
+    if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        left, right = dict(enumerate(left)), dict(enumerate(right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        keys = left.keys() | right.keys()
+        found = (differences(left.get(key), right.get(key), f"{path}/{key}") for key in keys)
+        return set().union(*found)
+    return set() if left == right else {path}
+
+
+def test_overlays_change_what_they_say_and_nothing_else() -> None:
+    base = {(item["kind"], item["metadata"]["name"]): item for item in rendered("base")}
+    image = r"/spec/.*/containers/0/image"
+    said = {
+        ("dev", "CronJob"): rf"/spec/suspend|{image}",
+        ("dev", "RayJob"): rf"/spec/rayClusterSpec|{image}",
+        (
+            "dev",
+            "RayCluster",
+        ): rf"{image}|.*/resources/(requests|limits)/.*|.*/workerGroupSpecs/0/(groupName|maxReplicas"
+        r"|rayStartParams/resources|template/spec/(nodeSelector|tolerations|volumes/1/emptyDir/sizeLimit))",
+        ("prod", "CronJob"): image,
+        ("prod", "RayJob"): rf"/spec/rayClusterSpec|{image}",
+    }
+    for name in OVERLAYS:
+        for item in overlay(name):
+            counterpart = base.get((item["kind"], item["metadata"]["name"]))
+            if counterpart is None:
+                assert item["kind"] == "RayCronJob"
+                continue
+            expected = said.get((name, item["kind"]), "nothing")
+            assert {path for path in differences(counterpart, item) if not re.fullmatch(expected, path)} == set()
 
 
 def test_an_overlay_has_and_lacks_what_it_says() -> None:

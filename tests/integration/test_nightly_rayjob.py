@@ -46,7 +46,6 @@ def test_night_is_made_of_the_template(api: ApiServer) -> None:
     done = create(api, job_name=f"halluc-ray-nightly-{MINUTES}")
     assert (done.returncode, done.stderr) == (0, "")
     night = api.rayjobs["halluc-ray-nightly-2026-11-24"]
-    check(night)
     template = api.rayjobs["halluc-ray-evaluate"]
     assert night["spec"] == {
         **template["spec"],
@@ -58,6 +57,7 @@ def test_night_is_made_of_the_template(api: ApiServer) -> None:
     assert night["metadata"]["ownerReferences"] == [
         {"apiVersion": "batch/v1", "kind": "Job", "name": f"halluc-ray-nightly-{MINUTES}", "uid": "uid-1"}
     ]
+    check(night)
 
 
 def test_a_second_try_makes_no_second_rayjob(api: ApiServer) -> None:
