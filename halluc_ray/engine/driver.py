@@ -21,7 +21,7 @@ from halluc_ray.engine.ledger import Failed, Ledger, useful_actors
 from halluc_ray.engine.placement import Placement, Room, reserve
 from halluc_ray.engine.plan import Plan
 from halluc_ray.engine.tally import Tally
-from halluc_ray.engine.versions import versions_here
+from halluc_ray.engine.versions import place_here, versions_here
 from halluc_ray.engine.worker import HallucRayWorker, Seat
 from halluc_ray.errors import (
     BadRow,
@@ -122,7 +122,7 @@ class Driver:
         self._remote = ray.remote(HallucRayWorker)
         self._run_id = plan.run_id
         self._task_names = [_task_name(system) for system in plan.context.systems]
-        self._arguments = (versions_here(), [ray.put(plan.context)], nonce)
+        self._arguments = (versions_here(), place_here(), [ray.put(plan.context)], nonce)
         self._actors: dict[str, _Actor] = {}
         self._seats: list[_Actor] = []
         self._starts = 0

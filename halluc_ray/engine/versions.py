@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import platform
 import re
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from pathlib import Path
 
 import halluc_ray
 from halluc_ray.errors import VersionMismatch
+
+log = logging.getLogger(__name__)
 
 PACKAGE = "halluc-ray"
 _DIGITS = 12
@@ -36,11 +39,18 @@ def versions_here() -> dict[str, str]:
         own = metadata.version(PACKAGE)
     except metadata.PackageNotFoundError:
         own = "not installed"
-    return {
-        "python": platform.python_version(),
-        "ray": metadata.version("ray"),
-        PACKAGE: f"{own} ({source_digest(Path(halluc_ray.__file__).parent)})",
-    }
+    digest = source_digest(_folder())
+    return {"python": platform.python_version(), "ray": metadata.version("ray"), PACKAGE: f"{own} ({digest})"}
+
+
+def place_here() -> str:
+    """Where this process has the package from: machine, folder, and the folder's identity."""
+    folder = _folder()
+    return f"{platform.node()}:{folder}:{folder.stat().st_ino}"
+
+
+def _folder() -> Path:
+    return Path(halluc_ray.__file__).parent
 
 
 def source_digest(folder: Path) -> str:
@@ -52,24 +62,30 @@ def source_digest(folder: Path) -> str:
     return total.hexdigest()[:_DIGITS]
 
 
-def check_same(driver: Mapping[str, str], *, here: Mapping[str, str], node: str) -> None:
+def check_same(driver: Mapping[str, str], *, place: str, here: Mapping[str, str]) -> None:
     """Refuse to work for a driver that has other versions.
+
+    Where both read one folder it was edited since the driver began: whoever edits it knows, and is warned.
 
     Args:
         driver: `versions_here` of the driver.
-        here: that of this process.
-        node: this process' node, for the message.
+        place: `place_here` of the driver.
+        here: `versions_here` of this process.
 
     Raises:
-        VersionMismatch: names the node, what differs, both versions, and what to do.
+        VersionMismatch: what differs, both versions, and what to do; the caller names the node.
     """
     differ = [name for name in driver if here.get(name) != driver[name]]
-    if not differ:
+    if differ == [PACKAGE] and place == place_here():
+        log.warning("package edited under the run", extra={"driver_has": driver[PACKAGE], "actor_has": here[PACKAGE]})
         return
-    pairs = "; ".join(f"{name}: the driver has {driver[name]}, the node {here.get(name, 'none')}" for name in differ)
-    places = f" from {Path(halluc_ray.__file__).parent}" if PACKAGE in differ else ""
-    remedies = "; ".join(dict.fromkeys(_REMEDIES[name] for name in differ))
-    raise VersionMismatch(f"node {node}{places}: {pairs}; {remedies}")
+    if differ:
+        pairs = "; ".join(
+            f"{name}: the driver has {driver[name]}, the node {here.get(name, 'none')}" for name in differ
+        )
+        whence = f" (in {_folder()})" if PACKAGE in differ else ""
+        remedies = "; ".join(dict.fromkeys(_REMEDIES[name] for name in differ))
+        raise VersionMismatch(f"{pairs}{whence}; {remedies}")
 
 
 def mismatch_of_cluster(text: str) -> VersionMismatch | None:

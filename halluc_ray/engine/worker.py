@@ -60,12 +60,20 @@ class HallucRayWorker:
     _label = "not made yet"  # Ray asks for the text of an actor that could not be made, too, and ends where it fails
 
     def __init__(
-        self, versions: Mapping[str, str], context: Sequence[Any], nonce: str, *, label: str, log_level: int
+        self,
+        versions: Mapping[str, str],
+        place: str,
+        context: Sequence[Any],
+        nonce: str,
+        *,
+        label: str,
+        log_level: int,
     ) -> None:
         """Nothing of the run is read yet: where the package differs it might not be readable.
 
         Args:
             versions: of the driver.
+            place: where the driver has the package from.
             context: Ray's reference to the run's context, alone in a list so that Ray does not resolve it.
             nonce: object that must be seen in the store.
             label: names run and actor for people.
@@ -73,6 +81,7 @@ class HallucRayWorker:
         """
         self._label = label
         self._versions = versions
+        self._place = place
         self._sealed = context
         self._nonce = nonce
         self._lines = LineKeeper()
@@ -93,7 +102,7 @@ class HallucRayWorker:
         address = ray.util.get_node_ip_address()
         seat = Seat(runtime.get_node_id(), address, os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
         try:
-            check_same(self._versions, here=versions_here(), node=address)
+            check_same(self._versions, place=self._place, here=versions_here())
             self._context: RunContext = ray.get(self._sealed[0], timeout=_FETCH_S)
             spec = self._context.spec
             store = open_store(spec.output, endpoint=spec.store.endpoint, region=spec.store.region)

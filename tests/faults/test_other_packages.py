@@ -50,7 +50,7 @@ def test_another_commit_of_the_same_version_is_refused_by_both_names(
         module.write("CHANGED = True\n")
     ours = re.escape(versions_here()[PACKAGE])
     version = ours.split("\\ ")[0]
-    said = rf"node \S+ from {package}: halluc-ray: the driver has {ours}, the node {version} \(\w+\); give the nodes"
+    said = rf"^node \S+: halluc-ray: the driver has {ours}, the node {version} \(\w+\) \(in {package}\); give the nodes"
     with pytest.raises(VersionMismatch, match=said):
         drive(tmp_path, package)
 
@@ -63,6 +63,6 @@ def test_a_package_that_can_not_be_imported_is_told_at_once(package: Path, tmp_p
 
 def test_a_package_that_takes_other_arguments_is_told_at_once(package: Path, tmp_path: Path, ray_here: None) -> None:
     worker = package / "engine" / "worker.py"
-    worker.write_text(worker.read_text().replace("context: Sequence[Any], nonce: str", "nonce: str"))
+    worker.write_text(worker.read_text().replace("        context: Sequence[Any],\n", ""))
     with pytest.raises(VersionMismatch, match=r"actor-0: its node has .* another one than the driver.*"):
         drive(tmp_path, package)

@@ -9,7 +9,7 @@ import pytest
 from ray._private import utils as ray_utils
 
 from halluc_ray.engine import placement
-from halluc_ray.engine.versions import check_same, mismatch_of_cluster, source_digest, versions_here
+from halluc_ray.engine.versions import check_same, mismatch_of_cluster, place_here, source_digest, versions_here
 from halluc_ray.errors import VersionMismatch, WorkerLost
 
 HERE = {"python": "3.11.7", "ray": "2.60.0", "halluc-ray": "0.1.0 (aaa)"}
@@ -44,17 +44,28 @@ def test_it_costs_little():
     [
         ({"python": "3.12.1"}, "python: the driver has 3.11.7, the node 3.12.1; start the driver and every node"),
         ({"ray": "2.59.0"}, "ray: the driver has 2.60.0, the node 2.59.0; start"),
-        ({"halluc-ray": "0.1.0 (bbb)"}, r"halluc-ray: the driver has 0.1.0 \(aaa\), the node 0.1.0 \(bbb\); give the"),
+        (
+            {"halluc-ray": "0.1.0 (bbb)"},
+            r"halluc-ray: the driver has 0.1.0 \(aaa\), the node 0.1.0 \(bbb\) \(in .*\); give the",
+        ),
         ({"python": "3.12.1", "ray": "2.59.0"}, "node 3.12.1; ray: the driver has 2.60.0, the node 2.59.0; start"),
     ],
 )
 def test_what_differs_is_named_with_both(changes, said):
-    with pytest.raises(VersionMismatch, match=rf"^node 10\.0\.0\.7.*: .*{said}"):
-        check_same(HERE, here=HERE | changes, node="10.0.0.7")
+    with pytest.raises(VersionMismatch, match=said):
+        check_same(HERE, place="elsewhere", here=HERE | changes)
 
 
 def test_the_same_is_let_through():
-    check_same(HERE, here=dict(HERE), node="10.0.0.7")
+    check_same(HERE, place="elsewhere", here=dict(HERE))
+
+
+def test_a_folder_that_both_read_may_be_edited_but_not_silently(caplog):
+    edited = HERE | {"halluc-ray": "0.1.0 (bbb)"}
+    check_same(HERE, place=place_here(), here=edited)
+    assert [record.getMessage() for record in caplog.records] == ["package edited under the run"]
+    with pytest.raises(VersionMismatch, match=r"ray: .* \(in .*halluc_ray\); start"):
+        check_same(HERE, place=place_here(), here=edited | {"ray": "2.59.0"})
 
 
 def test_rays_refusal_is_read():
