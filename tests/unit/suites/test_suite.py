@@ -46,14 +46,14 @@ def test_systems_slices_and_dates_are_put_in(here):
     suite = load(
         """
 name: qa
-specs: [{spec: facts.yaml, set: ["corpus.uri=s3://answers/{date}", "engine.actors=2"]}]
+specs: [{spec: facts.yaml, set: ["corpus.uri={output}/answers/{date}", "engine.actors=2"]}]
 systems: [{kind: causal-lm, name: tuned, checkpoint: "models/{date}", template: "{prompt}?"}]
 slices: [[topic, lang], split]
 output: s3://evals/out
 """
     )
     tonight = spec_of_tonight(suite, suite.specs[0], date="2026-11-23")
-    assert tonight.spec.corpus.uri == "s3://answers/2026-11-23"
+    assert tonight.spec.corpus.uri == "s3://evals/out/answers/2026-11-23"
     assert tonight.spec.engine.actors == 2
     assert [(s.name, s.checkpoint, s.template) for s in tonight.spec.systems] == [
         ("tuned", "models/2026-11-23", "{prompt}?")
