@@ -66,8 +66,10 @@ def render_after_night(suite: Suite, nights: Sequence[Night]) -> str | None:
     """Bring a suite's site up to date after a night; a site that can't be made is a warning.
 
     Returns:
-        Where the suite's page lies; None where it was not made.
+        Where the suite's page lies; None where it was not made, or no spec has a night to show.
     """
+    if not nights:
+        return None
     from halluc_ray.errors import HallucRayError
     from halluc_ray.suites.site.rendering import render_nights
 

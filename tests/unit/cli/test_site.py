@@ -7,6 +7,7 @@ from halluc_ray.cli.app import app
 from halluc_ray.cli.nightly import run_suite
 from halluc_ray.cli.site import render_after_night
 from halluc_ray.storage import open_store
+from halluc_ray.suites.nights import read_nights
 from halluc_ray.suites.suite import load_suite
 from tests.unit.suites.histories import made_history
 
@@ -38,13 +39,14 @@ def test_a_rule_that_is_none_is_refused(here):
 def test_a_site_that_can_not_be_made_is_a_warning(here, capsys):
     (here / "out" / "site").write_text("in the way")
     suite = load_suite((here / "suite.yaml").read_text(), source="suite.yaml")
-    assert render_after_night(suite, []) is None
+    nights = read_nights(open_store("out"), "long")
+    assert render_after_night(suite, nights[-1:]) is None
     assert capsys.readouterr().err.startswith("warning: the site is not up to date: ")
 
 
-def test_a_night_that_fails_still_has_its_site(here, capsys):
+def test_a_night_without_a_record_leaves_the_site_as_it_is(here, capsys):
     assert run_suite("suite.yaml", date="2026-11-25") == 2
     out = capsys.readouterr()
     assert "no spec at qa.yaml" in out.err
-    assert "Site  " in out.out
-    assert (here / "out" / "site" / "long" / "index.html").is_file()
+    assert "Site  " not in out.out
+    assert not (here / "out" / "site").exists()
