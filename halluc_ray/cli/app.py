@@ -17,7 +17,7 @@ from rich.console import Console
 
 from halluc_ray.cli.compare import compare_command
 from halluc_ray.cli.convert import convert
-from halluc_ray.cli.exits import DONE, TOO_MANY_FAILED, exits, report_unexpected, resumable
+from halluc_ray.cli.exits import BAD_INPUT, DONE, TOO_MANY_FAILED, exits, report_unexpected, resumable
 from halluc_ray.cli.export import export_command
 from halluc_ray.cli.exporter import exporter
 from halluc_ray.cli.gate import gate_command
@@ -255,9 +255,12 @@ def _console() -> Console:
 
 
 def _printed(done: Evaluation) -> int:
-    from halluc_ray.cli.tables import print_evaluation, too_many_failed_message
+    from halluc_ray.cli.tables import no_rows_message, print_evaluation, too_many_failed_message
 
     print_evaluation(_console(), done)
+    if not done.result.corpus.selected:
+        typer.echo(f"error: {no_rows_message(done)}", err=True)
+        return BAD_INPUT
     if done.too_many_failed:
         typer.echo(f"error: {too_many_failed_message(done)}", err=True)
         return TOO_MANY_FAILED

@@ -133,6 +133,8 @@ def night_exit_code(night: SuiteNight) -> int:
 
 
 def _print_night(console: Console, night: SuiteNight) -> None:
+    from halluc_ray.cli.tables import no_rows_message
+
     table = Table(title=f"{night.suite}, night of {night.date}", title_justify="left", box=None)
     for heading in ("spec", "system", "indicator"):
         table.add_column(heading)
@@ -149,6 +151,8 @@ def _print_night(console: Console, night: SuiteNight) -> None:
             typer.echo(f"error: {spec.entry}: {spec.error}", err=True)
         if spec.done is None:
             continue
+        if not spec.done.result.corpus.selected:
+            typer.echo(f"warning: {spec.entry}: {no_rows_message(spec.done)}", err=True)
         computed = f"{spec.done.shards_computed:,} of {spec.done.shards:,} shards computed"
         console.print(Text(f"{spec.entry}  {computed}{_took(spec.cost.seconds, spec.cost.money)}"))
         console.print(Text(f"  Report  {spec.done.report_html_uri}"), soft_wrap=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from halluc_ray.evaluation import Evaluation, Planned
 
+_LEFT_OUT_BY = {"where": "where", "where_null": "where (it is null)", "sample": "sample", "limit": "limit"}
 _MAX_CELLS = 30
 _MAX_REASONS = 5
 _MAX_CHARACTERS = 160
@@ -71,6 +72,18 @@ def too_many_failed_message(done: Evaluation) -> str:
         f"{share} of the rows failed, max_failed allows {allowed}; reasons: {why or 'see the report'}; look at them "
         f"with: halluc-ray samples {done.run_uri} --where 'failure IS NOT NULL'; where they may fail, "
         "raise max_failed, or leave them out by corpus.where"
+    )
+
+
+def no_rows_message(done: Evaluation) -> str:
+    """That nothing was evaluated, and what left the rows out."""
+    corpus = done.result.corpus
+    why = "; ".join(
+        f"{_counted(rows, 'row')} by corpus.{_LEFT_OUT_BY[name]}" for name, rows in corpus.left_out.items() if rows
+    )
+    return (
+        f"no row was evaluated: the corpus has {_counted(corpus.rows, 'row')}{f', left out are {why}' if why else ''}; "
+        "the report says nothing about the systems; look at the conditions of the corpus"
     )
 
 

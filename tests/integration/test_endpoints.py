@@ -96,7 +96,7 @@ def test_a_server_that_goes_away_ends_the_run_and_fails_no_row(server, tmp_path,
     trouble = f"EndpointUnavailable: systems[e]: {server.url}/chat/completions did not answer (HTTP 503), tried 1 times"
     assert f"last trouble: {trouble}" in {progress.message for progress in told}
     logged = [(r.getMessage(), vars(r).get("budget"), vars(r).get("reason")) for r in caplog.records]
-    assert logged.count(("shard retried", "infra", trouble)) == 1
+    assert ("shard retried", "infra", trouble) in logged
     assert ("system abandoned", None, trouble) in logged
     assert len(server.asked) < 25 + 20, "the other shards are not tried"
     server.behave, before = lambda asked, nth: None, server.prompts[:25]
@@ -124,7 +124,7 @@ def test_a_key_reaches_the_server_and_nothing_else(server, tmp_path):
     none = command(asking, tmp_path, None)
     assert (none.returncode, none.stdout) == (2, "")
     assert "systems[e].api_key_env: THE_KEY is not set on " in none.stderr
-    assert not (tmp_path / "out").exists() or not list(open_store(str(tmp_path / "out")).list("runs/"))
+    assert not list(open_store(str(tmp_path / "out")).list("stages/")), "nothing was begun"
 
     done = command(asking, tmp_path, KEY)
     assert done.returncode == 0, done.stderr

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from halluc_ray.cli.tables import print_evaluation, print_samples
+from halluc_ray.cli.tables import no_rows_message, print_evaluation, print_samples
 from halluc_ray.evaluation import Evaluation
 from halluc_ray.records.counts import merge
 from halluc_ray.reports import build_report
 from halluc_ray.reports.duplicates import NO_DUPLICATES
 from halluc_ray.reports.reduce import combine
+from halluc_ray.reports.report import Corpus
 from halluc_ray.storage import open_store
 from tests.unit.reports.handmade import Handmade, Row, Verdict
 
@@ -82,3 +84,16 @@ def test_a_plain_classifier_has_an_error_rate(console, tmp_path):
     report = build_report(run.record(), counts, run_id="r", duplicates=NO_DUPLICATES)
     print_evaluation(console, Evaluation("r", "out/runs/r", report, shards=2, shards_computed=2))
     assert console.file.getvalue().startswith("Error rate")
+
+
+def test_a_report_over_no_row_says_what_left_them_out(tmp_path):
+    rows = [Row(id=str(k), verdicts=(Verdict("supported"),)) for k in range(3)]
+    run = Handmade(open_store(str(tmp_path / "out")), tmp_path, rows)
+    counts = combine(run.record(), [merge([run.counts(rows, with_left_out=True)])])
+    report = build_report(run.record(), counts, run_id="r", duplicates=NO_DUPLICATES)
+    none = Corpus(1, 1_000, 0, {"where": 997, "where_null": 1, "sample": 0, "limit": 2}, 0, {})
+    done = Evaluation("r", "out/runs/r", replace(report, corpus=none), shards=1, shards_computed=1)
+    assert no_rows_message(done).startswith(
+        "no row was evaluated: the corpus has 1,000 rows, left out are 997 rows by corpus.where; 1 row by corpus.where "
+        "(it is null); 2 rows by corpus.limit; "
+    )
