@@ -177,7 +177,7 @@ class Driver:
             name = f"actor-{self._starts}"
             room = reserve(self._placement)
             remote = self._remote.options(max_restarts=0, max_task_retries=0, **room.options)
-            label = f"run {self._run_id[:8]}, {name}"
+            label = f"{name}, run {self._run_id[:8]}"
             handle = remote.remote(*self._arguments, label=label, log_level=self._events.level)
             self._actors[name] = _Actor(name, handle, handle.sit.remote(), now, room)
             self._starts += 1
