@@ -25,6 +25,7 @@ from halluc_ray.suites.nights import Night, read_nights
 from infra.up import processes
 from infra.up.machine import Machine
 from infra.up.state import read_state
+from tests.boards import answers
 
 ROOT = Path(__file__).parents[2]
 FIRST, SECOND = "2026-11-23", "2026-11-24"
@@ -246,6 +247,32 @@ def test_the_alert_fires_in_prometheus(shell: Shell, nights: Nights) -> None:
     firing = awaited(f"{url}/api/v1/query", 'ALERTS{alertname="NightGateFailed",alertstate="firing"}')
     assert [(alert["metric"]["suite"], alert["metric"]["spec"]) for alert in firing] == [("sums", "sums")]
     assert {target["value"][1] for target in awaited(f"{url}/api/v1/query", 'up{job="ray"}')} == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "may_be_empty"),
+    [
+        (
+            "cluster",
+            ("GPU busy A", "GPU memory A", "GPUs handed out A", "GPUs handed out B", "Utilisation E", "Utilisation F"),
+        ),
+        ("nightly", ("Last PASS A", "Missed A", "Money A")),
+    ],
+)
+def test_each_query_of_the_dashboards_has_data(
+    shell: Shell, nights: Nights, name: str, may_be_empty: tuple[str, ...]
+) -> None:
+    """On a machine without GPUs, and with a suite that has neither a schedule nor prices."""
+    url = shell.environment.get("PROMETHEUS_URL")
+    if url is None:
+        pytest.skip("prometheus is not installed here")
+    [_, second] = recorded(shell)
+    variables = {"SessionName": ".*", "node": ".*", "suite": "sums", "spec": "sums", "system": ".*"}
+    variables["indicator"] = second.rates[0].indicator
+    found = answers(url, name, variables=variables, may_be_empty=may_be_empty)
+    if name == "nightly":
+        rates = {rate.rate for rate in second.rates if rate.indicator == variables["indicator"]}
+        assert {float(one["value"][1]) for one in found["Rate", "A"]} == rates
 
 
 def test_up_again_starts_nothing(shell: Shell) -> None:
