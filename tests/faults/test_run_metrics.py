@@ -9,7 +9,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from halluc_ray.storage import open_store
 from infra.object_store.server import free_ports
 from infra.up import prometheus as monitoring
 from infra.up.head import RayHead
+from tests import boards
 from tests.faults.watched import GPU_BYTES, RETRIES
 from tests.openai_server import OpenAIServer
 from tests.unit.engine.whole import answers, compute, plan_of, spec_of, write
@@ -41,11 +42,12 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Watched:
-    """A finished run, and what Prometheus saw of it."""
+    """A finished run, and what Prometheus saw of it; `seen_at` is when all was done and its driver still lived."""
 
     url: str
     output: Path
     run_id: str
+    seen_at: float = 0.0
 
     def values(self, expression: str) -> dict[tuple[str, ...], float]:
         """Labels -> value; `{}` in the expression stands for the run's selector."""
@@ -131,6 +133,7 @@ def watched(
         eventually(lambda: (folder / "done").exists() or process.poll() is not None)
         assert process.poll() is None, process.communicate()[0]
         eventually(lambda: found.value("ray_halluc_ray_actors{}") == 0)
+        found = replace(found, seen_at=time.time())
         (folder / "go").touch()
         said = process.communicate(timeout=LIMIT_S)[0]
         assert process.returncode == 0, said
@@ -182,6 +185,22 @@ def test_the_machinery_is_seen_at_work(watched: Watched) -> None:
     assert 1 <= watched.value("max_over_time(ray_halluc_ray_queue_depth{}[10m])") <= 2 * SHARDS - EARLIER
     assert 0 < watched.value("max_over_time(ray_halluc_ray_model_busy_share{}[10m])") <= 1
     assert set(watched.values("last_over_time(ray_halluc_ray_left_out{}[10m])").values()) == {0}
+
+
+def test_each_query_of_the_runs_dashboard_has_the_reports_numbers(watched: Watched) -> None:
+    variables = {"run_id": watched.run_id, "system": ".*", "indicator": ".*", "__rate_interval": "1m"}
+    found = boards.answers(watched.url, "run", variables=variables, at=watched.seen_at)
+    numbers = {place: [float(one["value"][1]) for one in series] for place, series in found.items()}
+    rates = [rate for rate in watched.report["rates"] if not rate["slice"]]
+    shown = {one["metric"]["system"]: float(one["value"][1]) for one in found["Hallucination rate so far", "A"]}
+    assert shown == {rate["system"]: rate["rate"] for rate in rates}
+    outcomes = {one["metric"]["outcome"]: float(one["value"][1]) for one in found["Outcomes", "A"]}
+    assert outcomes == {o.label: sum(rate[o.label] for rate in rates) for o in OUTCOMES}
+    assert numbers["Failed", "A"] == [pytest.approx(watched.report["failed_share"])]
+    assert (numbers["Done", "A"], numbers["Time left", "A"]) == ([1], [0])
+    assert numbers["Shards", "A"] == [2 * SHARDS]
+    assert sum(numbers["Retries", "A"]) == sum(RETRIES.values())
+    assert set(boards.offered(watched.url, "run", variables=variables)["system"]) == set(shown)
 
 
 def test_each_declared_metric_has_data(watched: Watched) -> None:
