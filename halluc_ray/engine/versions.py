@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-import halluc_ray
 from halluc_ray.errors import VersionMismatch
 
 log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ def place_here() -> str:
 
 
 def _folder() -> Path:
-    return Path(halluc_ray.__file__).parent
+    return Path(__file__).resolve().parents[1]
 
 
 def source_digest(folder: Path) -> str:

@@ -147,18 +147,23 @@ def _compute(
         raise
     earlier.add_rest(tally)
     metrics.show(tally.progress(), tally.vitals)
+    _end(run, driven, tasks, tally=tally, started=started)
+    say("done")
+    return driven.computed, tally.cost
+
+
+def _end(run: RunFolder, driven: Driven, tasks: Sequence[ShardTask], *, tally: Tally, started: float) -> None:
+    """Sweep, note who did the work, and say what is missing, whether or not the store takes the note."""
     incomplete = _what_is_missing(tasks, driven.given_up) if driven.given_up else None
     try:
-        for name in stages:
-            sweep(store, name)
+        for name in _stages_of(tasks):
+            sweep(run.store, name)
         _note(run, driven, tally=tally, started=started)
     except StoreError:
         if incomplete is None:
             raise
     if incomplete:
         raise incomplete
-    say("done")
-    return driven.computed, tally.cost
 
 
 def _note(run: RunFolder, driven: Driven, *, tally: Tally, started: float) -> None:
