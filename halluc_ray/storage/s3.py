@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 T = TypeVar("T")
+
+_CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json", ".md": "text/markdown"}
 
 _TIMEOUTS_AND_RETRIES: dict[str, Any] = {
     "connect_timeout": 5,
@@ -121,7 +124,11 @@ class S3Store:
     def put(self, key: str, data: bytes) -> ObjectInfo:
         """See ObjectStore."""
         answer = self._call(
-            "write", key, lambda client, where: client.put_object(**where, Body=data, ChecksumSHA256=_sha256(data))
+            "write",
+            key,
+            lambda client, where: client.put_object(
+                **where, Body=data, ChecksumSHA256=_sha256(data), ContentType=_content_type(key)
+            ),
         )
         return ObjectInfo(key, len(data), answer["ETag"].strip('"'))
 
@@ -133,7 +140,11 @@ class S3Store:
                     "create",
                     key,
                     lambda client, where: client.put_object(
-                        **where, Body=data, ChecksumSHA256=_sha256(data), IfNoneMatch="*"
+                        **where,
+                        Body=data,
+                        ChecksumSHA256=_sha256(data),
+                        ContentType=_content_type(key),
+                        IfNoneMatch="*",
                     ),
                     passing=(409, 412),
                 )
@@ -244,6 +255,11 @@ def shared_store(bucket: str, *, endpoint: str | None, region: str | None) -> S3
 def _send_at_once(params: dict[str, Any], **_: Any) -> None:
     """Send small bodies without asking first: a round trip less, and a refused put need not wait a second."""
     params["headers"].pop("Expect", None)
+
+
+def _content_type(key: str) -> str:
+    """What a browser is told of an object: a page is shown, and not saved to disk."""
+    return _CONTENT_TYPES.get(PurePosixPath(key).suffix, "application/octet-stream")
 
 
 def _sha256(data: bytes) -> str:
