@@ -43,6 +43,21 @@ class What(StrEnum):
 
 _TABLES = (Form.PARQUET, Form.CSV)
 
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's URI, or the SPEC it came from.")]
+Out = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[OUT]",
+        help="A new folder (verdicts) or file, local or s3://; for mlflow a tracking URI, else MLFLOW_TRACKING_URI.",
+    ),
+]
+WhatOption = Annotated[
+    What | None,
+    typer.Option("--what", help="parquet, csv: every verdict (default), or the rates of report.json."),
+]
+Slices = Annotated[bool, typer.Option("--slices/--no-slices", help="Verdicts with the columns of the run's slices.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As the run was given it.")]
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -60,32 +75,19 @@ class _Asked:
 
 
 def export_command(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's URI, or the SPEC it came from.")],
-    out: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[OUT]",
-            help="A new folder (verdicts) or file, local or s3://; for mlflow a tracking URI, by default "
-            "MLFLOW_TRACKING_URI.",
-        ),
-    ] = None,
+    run: RunArgument,
+    out: Out = None,
     form: Annotated[Form, typer.Option("--format", help="What is written.")] = Form.PARQUET,
-    what: Annotated[
-        What | None, typer.Option(help="parquet, csv: every verdict (default), or the rates of report.json.")
-    ] = None,
+    what: WhatOption = None,
     texts: Annotated[bool, typer.Option("--texts", help="Verdicts with texts and evidence.")] = False,
-    slices: Annotated[
-        bool, typer.Option("--slices/--no-slices", help="Verdicts with the columns of the run's slices.")
-    ] = True,
+    slices: Slices = True,
     system: Annotated[str | None, typer.Option(help="model-index: whose card it is.")] = None,
     dataset: Annotated[str | None, typer.Option(help="model-index: the dataset's name for people.")] = None,
     dataset_id: Annotated[str | None, typer.Option(help="model-index: the dataset's id on the hub.")] = None,
     split: Annotated[str | None, typer.Option(help="model-index: the dataset's split.")] = None,
     experiment: Annotated[str | None, typer.Option(help="mlflow: the experiment's name; default: halluc_ray.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As the run was given it.")
-    ] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Write a finished run for other tools: verdicts or rates as Parquet or CSV, a model card, MLflow.
 
