@@ -148,9 +148,11 @@ def wheel(tmp_path_factory) -> tuple[Path, str]:
 
 @pytest.mark.timeout(400)
 def test_a_wheel_brings_the_package_to_driver_and_actors(head, bucket, wheel, tmp_path):
-    """No folder is uploaded; what is installed on the nodes is another package, and nobody takes it."""
+    """What is installed on the nodes is another package, and nobody takes it."""
     path, digest = wheel
-    package = ("--runtime-env-json", json.dumps({"py_modules": [str(path)]}))
+    uploaded = f"${{RAY_RUNTIME_ENV_CREATE_WORKING_DIR}}/{path.name}"
+    installing = {"pip": {"packages": [uploaded], "pip_install_options": ["--no-deps"]}}
+    package = ("--working-dir", str(path.parent), "--runtime-env-json", json.dumps(installing))
     output = f"{bucket.uri}/by_wheel"
     chosen = ("--set", "engine.actors=1", "--set", f"output={output}")
     done = head.submit(f"{bucket.uri}/specs/night.yaml", *chosen, package=package, folder=tmp_path)
