@@ -2,6 +2,7 @@
 
 stages/<kind>-<digest>/stage.json, /parts/<shard>.<attempt>[.<name>].parquet, /commits/<shard>.json,
 /heartbeat.json; runs/<run_id>/...; specs/<spec digest>.json points from a spec to its last run;
+suites/<suite>/... is history, site/... its pages;
 gc/marks/... and gc/condemned/... are garbage collection's own.
 """
 
