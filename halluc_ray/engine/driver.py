@@ -37,6 +37,7 @@ from halluc_ray.errors import (
     WorkerLost,
 )
 from halluc_ray.logs import reason_of
+from halluc_ray.records.metrics import bounded
 
 QUEUE_DEPTH = 2
 TICK_S = 0.2
@@ -336,8 +337,8 @@ class Driver:
 
 
 def _task_name(system: SystemPlan) -> str:
-    """One name per system: Ray keeps a series of its own for each name."""
-    return f"shards of {system.spec.name or system.resolved.name_from}"
+    """One name per system: Ray keeps a series of its own for each name, and `ps` shows it."""
+    return bounded(f"halluc_ray shards of {system.spec.name or system.resolved.name_from}")
 
 
 def _refuse_foreign(actor: str, error: RayError) -> None:

@@ -104,7 +104,7 @@ def test_killed_actors_are_replaced(
     killed = [
         p.pid
         for p in psutil.process_iter(["cmdline"])
-        if "ray::HallucRayWorker.run" in " ".join(p.info["cmdline"] or [])
+        if "ray::halluc_ray shards of clerk" in " ".join(p.info["cmdline"] or [])
     ]
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
