@@ -16,7 +16,7 @@ from halluc_ray.reports.report import Rate
 from halluc_ray.storage import ObjectStore, keys
 from halluc_ray.suites.history import KeptReport
 from halluc_ray.suites.nights import Night
-from halluc_ray.suites.site.order import by_date_and_verdict
+from halluc_ray.suites.site.order import VERDICTS, by_date_and_verdict, verdict_of
 from halluc_ray.suites.subjects import cell_key
 
 Place = tuple[str, str, tuple[str, ...], str]
@@ -45,17 +45,24 @@ class LatestNight:
 
 
 def latest_nights(store: ObjectStore, nights: Sequence[Night]) -> list[LatestNight]:
-    """Of each spec the last night, and of several on one date the one with the worst verdict; by spec.
+    """Of each spec the last night, and of several on one date the one with the worst verdict.
+
+    In the order in which a reader wants to know of them: the last date first, then the worst verdict.
 
     Raises:
         StoreError: a report can't be read.
     """
     found = {night.spec: night for night in sorted(nights, key=by_date_and_verdict)}
     latest = []
-    for _, night in sorted(found.items()):
+    for night in sorted(found.values(), key=_first_to_read):
         before = _rates(store, night.baseline.run_id) if night.baseline else ()
         latest.append(LatestNight(night, _rates(store, night.run_id), {place_of(rate): rate for rate in before}))
     return latest
+
+
+def _first_to_read(night: Night) -> tuple[int, int, str]:
+    day = int(night.date.replace("-", ""))
+    return -day, -VERDICTS.index(verdict_of(night)), night.spec
 
 
 def place_of(rate: Rate) -> Place:

@@ -142,6 +142,7 @@ def _indexes(suite: Suite, store: ObjectStore, pages: ObjectStore) -> None:
             releases=release_dates(store, suite.name),
             standing=before[1],
             rule=suite.publish.samples,
+            specs=[entry.name for entry in suite.specs],
         )
         pages.put(keys.site_key(suite.name), page)
         pages.put(keys.site_key(), front_page(store, pages=pages))

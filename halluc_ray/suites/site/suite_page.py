@@ -81,6 +81,7 @@ def suite_page(
     releases: Mapping[str, str],
     standing: frozenset[str],
     rule: Rule,
+    specs: Sequence[str],
 ) -> bytes:
     """The page.
 
@@ -91,6 +92,7 @@ def suite_page(
         releases: name -> date.
         standing: names of the pages of this suite's site that stand.
         rule: of publishing, for the mark.
+        specs: those that the suite has now; of others, which had nights once, the state is no news.
 
     Raises:
         StoreError: a report can't be read.
@@ -99,7 +101,8 @@ def suite_page(
     shown = recent(nights)
     tonight = max((night.date for night in nights), default="")
     systems = {name: at for at, name in enumerate(sorted({rate.system for night in shown for rate in night.rates}))}
-    cards = [_card(one, nights, standing, tonight) for one in latest]
+    told = [one for one in latest if one.night.spec in specs] or latest
+    cards = [_card(one, nights, standing, tonight) for one in told]
     scale = scale_of(latest)
     words = page_words()
     page = render_template(
@@ -110,7 +113,8 @@ def suite_page(
         tonight=tonight,
         verdict=worst_verdict([card.line.verdict for card in cards if card.is_tonight]),
         cards=cards,
-        several_specs=len(cards) > 1,
+        several_specs=len(latest) > 1,
+        specs=[one.night.spec for one in latest],
         lines=[_line(night, standing, systems) for night in reversed(shown)],
         earlier=len(nights) - len(shown),
         systems=list(systems),

@@ -206,6 +206,18 @@ def test_a_release_is_a_line_in_the_trend(real):
     assert f'["{day(0)}","v1"]' in store.read("site/support/index.html").decode()
 
 
+def test_a_spec_that_left_the_suite_is_no_news(tmp_path):
+    suite = load_suite("name: qa\nspecs: [facts.yaml]", source="s", overrides=[f"output={tmp_path}"])
+    store = open_store(str(tmp_path))
+    for night in (a_record("2026-11-23", spec="gone"), a_record("2026-11-24", "cd34")):
+        write_night(store, night)
+    render_nights(suite, [])
+    page = store.read("site/qa/index.html").decode()
+    assert page.count('<article class="card') == 1
+    assert "No record for" not in page.split("page-data")[0]
+    assert page.count('<tr data-spec="gone"') == 1
+
+
 def test_what_is_missed_and_then_made_good_is_not_missed():
     nights = [
         a_record("2026-11-20"),
