@@ -100,11 +100,10 @@ def suite_page(
     latest = latest_nights(store, nights)
     shown = recent(nights)
     tonight = max((night.date for night in nights), default="")
-    systems = {name: at for at, name in enumerate(sorted({rate.system for night in shown for rate in night.rates}))}
     told = [one for one in latest if one.night.spec in specs] or latest
     cards = [_card(one, nights, standing, tonight) for one in told]
-    scale = scale_of(latest)
     words = page_words()
+    trend = trend_of(shown, latest=latest, releases=releases)
     page = render_template(
         "suite.html.jinja",
         assets=suite_assets(),
@@ -113,29 +112,39 @@ def suite_page(
         tonight=tonight,
         verdict=worst_verdict([card.line.verdict for card in cards if card.is_tonight]),
         cards=cards,
-        several_specs=len(latest) > 1,
-        specs=[one.night.spec for one in latest],
-        lines=[_line(night, standing, systems) for night in reversed(shown)],
-        earlier=len(nights) - len(shown),
-        systems=list(systems),
-        maps=heat_maps(latest, scale),
-        scale=scale,
-        levels=LEVELS,
-        shifts=SHIFTS,
-        by_rate=worst_by_rate(latest),
-        by_increase=worst_by_increase(latest),
-        held=any(one.before for one in latest),
-        cell=cell_text,
-        points=_points,
-        page_data=json_text(
-            {
-                "run": suite,
-                "words": words | {"title": words["suite_title"]},
-                "trend": trend_of(shown, latest=latest, releases=releases),
-            }
-        ),
+        page_data=json_text({"run": suite, "words": words | {"title": words["suite_title"]}, "trend": trend}),
+        **_maps(latest),
+        **_lines(nights, shown, standing),
     )
     return page.encode()
+
+
+def _maps(latest: Sequence[LatestNight]) -> dict[str, object]:
+    """What the page tells of the slices of the last nights."""
+    scale = scale_of(latest)
+    return {
+        "several_specs": len(latest) > 1,
+        "specs": [one.night.spec for one in latest],
+        "maps": heat_maps(latest, scale),
+        "scale": scale,
+        "levels": LEVELS,
+        "shifts": SHIFTS,
+        "by_rate": worst_by_rate(latest),
+        "by_increase": worst_by_increase(latest),
+        "held": any(one.before for one in latest),
+        "cell": cell_text,
+        "points": _points,
+    }
+
+
+def _lines(nights: Sequence[Night], shown: Sequence[Night], standing: frozenset[str]) -> dict[str, object]:
+    """What the page tells of every night, the last first."""
+    systems = {name: at for at, name in enumerate(sorted({rate.system for night in shown for rate in night.rates}))}
+    return {
+        "systems": list(systems),
+        "lines": [_line(night, standing, systems) for night in reversed(shown)],
+        "earlier": len(nights) - len(shown),
+    }
 
 
 def _card(one: LatestNight, nights: Sequence[Night], standing: frozenset[str], tonight: str) -> SpecCard:
