@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def telling() -> Iterator[Callable[[str], None]]:
-    """Around a run's work: its last line says why it ended, where it did not succeed.
+    """Around a run's work: its last line says why it ended, where it was planned and did not succeed.
 
     Yields:
         To be called with the run's id, which all lines bear from then on.
@@ -36,7 +36,8 @@ def telling() -> Iterator[Callable[[str], None]]:
     try:
         yield lambda run_id: tokens.update(bind_contextvars(run=run_id))
     except HallucRayError as error:
-        log.error("run ended", extra={"reason": reason_of(error)})
+        if tokens:
+            log.error("run ended", extra={"reason": reason_of(error)})
         raise
     except (KeyboardInterrupt, SystemExit):
         log.warning("run interrupted")
