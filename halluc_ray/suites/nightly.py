@@ -27,7 +27,7 @@ from halluc_ray.suites.nights import (
     Night,
     NightBaseline,
     NightGate,
-    check_date,
+    check_scheduled,
     missed_before,
     missed_dates,
     rates_of,
@@ -94,10 +94,10 @@ def run_night(
         What became of each spec; errors that the package raises on purpose are in it.
 
     Raises:
-        InputError: `date` is none.
+        InputError: `date` is none, or more than a year ahead.
         StoreError: the history can't be read.
     """
-    check_date(date)
+    check_scheduled(date)
     store = suite_store(suite)
     nights = read_nights(store, suite.name)
     current = ""

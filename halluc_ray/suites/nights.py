@@ -26,6 +26,8 @@ _NAME = re.compile(r"^\d{4}-\d{2}-\d{2}-[0-9a-f]+\.json$")
 _READERS = 16
 _SATURDAY = 5
 _DATE = len("2026-11-24")
+_MOST_MISSED = 400
+_FURTHEST_AHEAD = datetime.timedelta(days=366)
 
 
 class _Record(BaseModel):
@@ -155,13 +157,17 @@ def missed_dates(dates: Iterable[str], *, until: str, schedule: Literal["daily",
         until: the date that is looked from; itself not among the missed.
         schedule: when nights are expected; None: never.
 
+    Returns:
+        Of the last 400 days before `until`.
+
     >>> missed_dates(["2026-11-20", "2026-11-23"], until="2026-11-25", schedule="weekdays")
     ['2026-11-24']
     """
     known = {date for date in dates if date < until}
     if schedule is None or not known:
         return []
-    day, last = datetime.date.fromisoformat(min(known)), datetime.date.fromisoformat(until)
+    last = datetime.date.fromisoformat(until)
+    day = max(datetime.date.fromisoformat(min(known)), last - datetime.timedelta(days=_MOST_MISSED + 1))
     missed = []
     while (day := day + datetime.timedelta(days=1)) < last:
         if str(day) not in known and (schedule == "daily" or day.weekday() < _SATURDAY):
@@ -199,11 +205,29 @@ def check_date(date: str) -> str:
     return date
 
 
+def check_scheduled(date: str) -> str:
+    """A date that a night can be scheduled on: its record stands for good, and is the latest until others pass it.
+
+    Raises:
+        InputError: it is no date, or more than a year ahead.
+    """
+    ahead = datetime.date.fromisoformat(check_date(date)) - datetime.datetime.now(datetime.UTC).date()
+    if ahead > _FURTHEST_AHEAD:
+        raise InputError(f"{date} is {ahead.days:,} days ahead; look at the year, and at this machine's clock")
+    return date
+
+
 def _decode(data: bytes, where: str) -> Night:
     try:
-        return Night.model_validate_json(data)
+        night = Night.model_validate_json(data)
+        check_date(night.date)
+    except InputError as error:
+        raise StoreError(f"{where} is no record of a night: {error}; move it away") from None
     except ValidationError as error:
         raise StoreError(
             f"{where} is no record of a night that this version reads ({error.error_count()} problems); "
             "read it with the version that wrote it, or move it away"
         ) from None
+    if not where.endswith(f"/{keys.night_key(night.suite, f'{night.name}.json')}"):
+        raise StoreError(f"{where} is the record of another night: {night.name} of {night.suite}; move it away")
+    return night

@@ -5,14 +5,25 @@ Create-only, as history is. Called by the command line and by `baselines`.
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halluc_ray.config import canonical_json
-from halluc_ray.errors import InputError, ObjectMissing, SpecError
+from halluc_ray.errors import InputError, ObjectMissing, SpecError, StoreError
 from halluc_ray.storage import ObjectStore, keys
 from halluc_ray.suites.nights import read_nights
 from halluc_ray.suites.suite import KEY_NAME
+
+
+class _Release(BaseModel):
+    """What a name stands for."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    date: str
+    runs: Mapping[str, str]
 
 
 def name_release(store: ObjectStore, *, suite: str, release: str, date: str) -> dict[str, str]:
@@ -45,9 +56,9 @@ def name_release(store: ObjectStore, *, suite: str, release: str, date: str) -> 
         raise InputError(f"suite {suite} has no night on {date} in {store.uri}; the last ones: {there}")
     key = keys.release_key(suite, release)
     if not store.put_new(key, canonical_json({"date": date, "runs": runs}).encode()):
-        standing = json.loads(store.read(key))
-        if standing["runs"] != runs:
-            raise SpecError(f"release {release} of suite {suite} is the night of {standing['date']}; choose a new name")
+        standing = _read(store, key)
+        if standing.runs != runs:
+            raise SpecError(f"release {release} of suite {suite} is the night of {standing.date}; choose a new name")
     return runs
 
 
@@ -56,9 +67,10 @@ def read_release(store: ObjectStore, *, suite: str, release: str) -> dict[str, s
 
     Raises:
         InputError: there is no such release.
+        StoreError: what lies there is none.
     """
     try:
-        return dict(json.loads(store.read(keys.release_key(suite, release)))["runs"])
+        return dict(_read(store, keys.release_key(suite, release)).runs)
     except ObjectMissing:
         prefix = keys.release_key(suite, "").removesuffix(".json")
         there = [info.key.removeprefix(prefix).removesuffix(".json") for info in store.list(prefix)]
@@ -67,7 +79,21 @@ def read_release(store: ObjectStore, *, suite: str, release: str) -> dict[str, s
 
 
 def release_dates(store: ObjectStore, suite: str) -> dict[str, str]:
-    """Release of a suite -> the date of its night."""
+    """Release of a suite -> the date of its night.
+
+    Raises:
+        StoreError: an object there is no release.
+    """
     prefix = keys.release_key(suite, "").removesuffix(".json")
     found = [info.key for info in store.list(prefix)]
-    return {key.removeprefix(prefix).removesuffix(".json"): json.loads(store.read(key))["date"] for key in found}
+    return {key.removeprefix(prefix).removesuffix(".json"): _read(store, key).date for key in found}
+
+
+def _read(store: ObjectStore, key: str) -> _Release:
+    try:
+        return _Release.model_validate_json(store.read(key))
+    except ValidationError as error:
+        raise StoreError(
+            f"{store.uri}/{key} is no release that this version reads ({error.error_count()} problems); move it away, "
+            "and name the night again with `halluc-ray release`"
+        ) from None

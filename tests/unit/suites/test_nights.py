@@ -1,5 +1,6 @@
 """History: create-only, reproducible, and what is missing in it."""
 
+import datetime
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +11,7 @@ from halluc_ray.storage.local import LocalStore
 from halluc_ray.suites.nights import (
     Night,
     check_date,
+    check_scheduled,
     latest_before,
     missed_before,
     missed_dates,
@@ -17,7 +19,7 @@ from halluc_ray.suites.nights import (
     suites_of,
     write_night,
 )
-from halluc_ray.suites.releases import name_release, read_release
+from halluc_ray.suites.releases import name_release, read_release, release_dates
 
 
 def a_night(date, run_id="ab12", spec="facts", **changes):
@@ -84,6 +86,44 @@ def test_what_is_no_record_is_named(store, data):
     store.put("suites/qa/nights/2026-11-24-ab12.json", data)
     with pytest.raises(StoreError, match=r"suites/qa/nights/2026-11-24-ab12.json is no record of a night"):
         read_nights(store, "qa")
+
+
+@pytest.mark.parametrize("name", ["2026-11-25-ab12", "2026-11-24-ab13"])
+def test_a_copy_under_another_name_is_no_night(store, name):
+    write_night(store, a_night("2026-11-24"))
+    store.put(f"suites/qa/nights/{name}.json", store.read("suites/qa/nights/2026-11-24-ab12.json"))
+    with pytest.raises(StoreError, match=rf"{name}.json is the record of another night: 2026-11-24-ab12 of qa"):
+        read_nights(store, "qa")
+
+
+def test_a_date_that_the_calendar_lacks_is_no_nights(store):
+    write_night(store, a_night("2026-02-30"))
+    with pytest.raises(StoreError, match=r"2026-02-30-ab12.json is no record of a night: '2026-02-30' is no date"):
+        read_nights(store, "qa")
+
+
+def test_a_year_that_is_mistyped_is_refused():
+    tomorrow = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1)
+    assert check_scheduled(str(tomorrow)) == str(tomorrow)
+    for date in ("2226-11-24", "9999-12-31"):
+        with pytest.raises(InputError, match=f"{date} is [0-9,]+ days ahead; look at the year"):
+            check_scheduled(date)
+
+
+def test_missed_nights_are_bounded():
+    missed = missed_dates(["1026-11-24"], until="2026-11-24", schedule="daily")
+    assert (len(missed), missed[-1]) == (400, "2026-11-23")
+    assert len(missed_dates(["2025-10-19"], until="2026-11-24", schedule="daily")) == 400
+    assert len(missed_dates(["2025-10-20"], until="2026-11-24", schedule="daily")) == 399
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"date": "2026-11-24"}', b'{"date": 1, "runs": {}}'])
+def test_what_is_no_release_is_named(store, data):
+    store.put("suites/qa/releases/v1.json", data)
+    with pytest.raises(StoreError, match=r"suites/qa/releases/v1.json is no release that this version reads"):
+        release_dates(store, "qa")
+    with pytest.raises(StoreError, match=r"v1.json is no release"):
+        read_release(store, suite="qa", release="v1")
 
 
 def test_other_objects_in_the_folder_are_passed_over(store):
