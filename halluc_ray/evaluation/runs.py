@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
+from pydantic import ValidationError
+
 from halluc_ray.config import RunSpec, canonical_json
 from halluc_ray.config.load import spec_digest
 from halluc_ray.engine.plan import Plan
@@ -69,22 +71,36 @@ class RunFolder:
         self._note({"work": [*earlier, work]})
 
     def telemetry(self) -> dict[str, Any]:
-        """What was noted; empty before `begin`."""
+        """What was noted; empty before `begin`.
+
+        Raises:
+            StoreError: the note is damaged.
+        """
         try:
             return dict(json.loads(self.store.read(keys.run_key(self.run_id, "telemetry.json"))))
         except ObjectMissing:
             return {}
+        except (ValueError, TypeError) as error:
+            raise StoreError(
+                f"{self.uri}/telemetry.json is damaged ({type(error).__name__}); delete it: the run's next start notes "
+                "anew where its corpus lies"
+            ) from error
 
     def record(self) -> RunRecord:
         """The run's record.
 
         Raises:
-            InputError: there is no such run.
+            InputError: there is no such run, or its record is none that this version reads.
         """
         try:
             return RunRecord.model_validate_json(self.store.read(keys.run_key(self.run_id, "run.json")))
         except ObjectMissing:
             raise InputError(f"{self.uri} is no run: it has no run.json; start one with `halluc-ray run`") from None
+        except ValidationError as error:
+            raise InputError(
+                f"{self.uri}/run.json is no record of a run that this version reads ({error.error_count()} problems); "
+                "read it with the version that wrote it, or delete it: the same command writes it again"
+            ) from None
 
     def sources(self) -> dict[str, CorpusFile]:
         """File digest -> where it was when the run was last started; files that are gone or changed are left out."""

@@ -7,6 +7,7 @@ keys; called by `collecting` and, for the last look before something is freed, b
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from halluc_ray.engine.heartbeat import read_beat
-from halluc_ray.errors import ObjectMissing
+from halluc_ray.errors import ObjectMissing, StoreError
 from halluc_ray.retention.contents import READERS, STAGE_NAME, StageContents
 from halluc_ray.storage import ObjectInfo, ObjectStore, keys
 
@@ -88,7 +89,11 @@ class Keeper:
         self._read: dict[tuple[str, str], frozenset[bytes]] = {}
 
     def look(self) -> Needs:
-        """Runs and needed stages as the store shows them now."""
+        """Runs and needed stages as the store shows them now.
+
+        Raises:
+            StoreError: the record of a run is damaged, and so what it needs is not known.
+        """
         folders: dict[str, list[ObjectInfo]] = {}
         for info in self._store.list("runs/"):
             if match := _RUN_FILE.match(info.key):
@@ -164,11 +169,24 @@ def is_run_file(key: str) -> bool:
 def _reader(store: ObjectStore) -> Callable[[ObjectInfo], bytes | None]:
     def read(info: ObjectInfo) -> bytes | None:
         try:
-            return store.read(info.key)
+            data = store.read(info.key)
         except ObjectMissing:
             return None
+        if _is_record(info):
+            _refuse_damaged(data, f"{store.uri}/{info.key}")
+        return data
 
     return read
+
+
+def _refuse_damaged(record: bytes, where: str) -> None:
+    try:
+        json.loads(record)
+    except ValueError:
+        raise StoreError(
+            f"{where} is damaged, so what the run needs is not known and nothing is freed; delete that file: starting "
+            "the run again writes it anew"
+        ) from None
 
 
 def _is_record(info: ObjectInfo) -> bool:

@@ -296,6 +296,15 @@ def test_a_record_of_another_version_keeps_what_it_names(spec: dict[str, Any]) -
     assert held(run.store) == before
 
 
+def test_nothing_is_freed_where_the_record_of_a_run_is_damaged(spec: dict[str, Any]) -> None:
+    run = begin(spec)
+    key = keys.run_key(run.run_id, "run.json")
+    run.store.put(key, run.store.read(key)[:-100])
+    age(run.store.uri, 31)
+    with pytest.raises(StoreError, match=rf"{run.run_id}/run\.json is damaged, .* nothing is freed; delete that file"):
+        collect(run.store, keep_s=KEEP, wait_s=0)
+
+
 def test_json_says_all(spec: dict[str, Any]) -> None:
     run = begin(spec)
     age(run.store.uri, 31)
