@@ -26,9 +26,10 @@ def reason_of(error: BaseException) -> str:
     if not isinstance(error, HallucRayError):
         return kind
     text = error.logged or str(error)
-    if type(error) is HallucRayError and (places := _PLACE.findall(text)):
-        file, line = places[-1]
-        return f"{text.split(':', 1)[0]} in {file.rsplit('/', 1)[-1]} line {line}"
+    if type(error) is HallucRayError:  # stands for an error of another library, which it names and quotes
+        named, colon, _ = text.partition(":")
+        where = "".join(f" in {file.rsplit('/', 1)[-1]} line {line}" for file, line in _PLACE.findall(text)[-1:])
+        return (named if colon else kind) + where
     first = text.strip().split("\n", 1)[0]
     plain = " ".join("".join(c if c.isprintable() else " " for c in first).split())
     return f"{kind}: {plain}"[:MAX_CHARACTERS]

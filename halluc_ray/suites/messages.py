@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from halluc_ray.errors import HallucRayError, InputError, SpecError
+from halluc_ray.logs import reason_of
 from halluc_ray.suites.nightly import SpecNight, SuiteNight
 
 _MAX_SECTION = 2900  # Slack takes 3,000 characters in a section, and 50 blocks
@@ -70,7 +71,7 @@ def _needs_mending(error: HallucRayError) -> bool:
 def _spec(spec: SpecNight) -> dict[str, Any]:
     said: dict[str, Any] = {"spec": spec.entry, "status": status_of(spec)}
     if spec.error is not None:
-        return said | {"error": str(spec.error)}
+        return said | {"error": reason_of(spec.error)}
     if spec.night is None or spec.done is None:
         return said
     return said | {

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from halluc_ray.errors import InputError, RunIncomplete
+from halluc_ray.errors import HallucRayError, InputError, RunIncomplete
 from halluc_ray.storage.local import LocalStore
 from halluc_ray.suites.messages import message, slack
 from halluc_ray.suites.nightly import SpecNight, SuiteNight
@@ -106,7 +106,9 @@ def test_an_unfinished_night_is_told_each_time(tmp_path):
         channels = (Channel(url=told.url, when="not_pass"),)
         assert tell(store, broken, channels) == tell(store, broken, channels) == []
     assert [body["status"] for body in told.bodies] == ["incomplete"] * 2
-    assert told.bodies[0]["specs"] == [{"spec": "facts", "status": "incomplete", "error": "3 of 5 <shards>"}]
+    assert told.bodies[0]["specs"] == [
+        {"spec": "facts", "status": "incomplete", "error": "RunIncomplete: 3 of 5 <shards>"}
+    ]
 
 
 def test_who_asks_for_trouble_only_hears_of_no_good_night(tmp_path):
@@ -129,6 +131,13 @@ def test_an_address_comes_from_the_environment(tmp_path, monkeypatch):
 def test_the_worst_spec_names_the_night():
     specs = (SpecNight("a", error=InputError("no checkpoint")), SpecNight("b", error=RunIncomplete("cut")))
     assert message(suite_night(specs=specs))["status"] == "error"
+
+
+def test_what_shards_failed_of_is_not_told_for_it_may_quote_a_sample():
+    reasons = "2 of 9 shards could not be computed\nshard 0a: ValueError: Zanzibar is an island\nTraceback ..."
+    for error in (RunIncomplete(reasons), HallucRayError("ValueError: Zanzibar is an island")):
+        said = message(suite_night(specs=[SpecNight("a", error=error)]))
+        assert "Zanzibar" not in str(said) + str(slack(said))
 
 
 def test_a_message_tells_where_the_suites_page_lies():
