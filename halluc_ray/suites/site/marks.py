@@ -44,6 +44,12 @@ def is_looser(mark: str | None, rule: Rule) -> bool:
     return kept not in RULES or RULES.index(kept) > RULES.index(rule)
 
 
+def is_stricter(mark: str | None, rule: Rule) -> bool:
+    """Whether a page was made under a rule that lets less pass than this one; false of a page without a mark."""
+    kept = (mark or "").partition("-")[0]
+    return kept in RULES and RULES.index(kept) < RULES.index(rule)
+
+
 @cache
 def _pages_digest() -> str:
     """Of the templates, scripts and styles that pages are made of, and of the package's version."""

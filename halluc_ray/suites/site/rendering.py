@@ -17,7 +17,7 @@ from halluc_ray.storage import ObjectStore, keys
 from halluc_ray.suites.nights import Night, read_nights
 from halluc_ray.suites.releases import release_dates
 from halluc_ray.suites.site.front_page import front_page
-from halluc_ray.suites.site.marks import is_looser, read_mark
+from halluc_ray.suites.site.marks import is_looser, is_stricter, read_mark
 from halluc_ray.suites.site.night_pages import night_mark, night_page, run_mark, run_page
 from halluc_ray.suites.site.suite_page import suite_page
 from halluc_ray.suites.suite import Suite
@@ -75,6 +75,8 @@ def _render(
     if suite.name == "index.html":
         raise SpecError("a suite called index.html has no room in a site; give it another name")
     withdrawn = _withdraw(suite, pages)
+    if is_stricter(read_mark(pages, keys.site_key(suite.name)), suite.publish.samples):
+        _indexes(suite, store, pages)
     made = kept = 0
     gone = []
     for done, night in enumerate(nights, start=1):
@@ -116,8 +118,9 @@ def _changes(suite: Suite, night: Night, store: ObjectStore, pages: ObjectStore)
 def _withdraw(suite: Suite, pages: ObjectStore) -> int:
     """Take away pages that hold more texts than the suite lets pass now; how many there were.
 
-    The suite's own page tells the rule of the last time, and is written last: as long as it is as strict as now,
-    no page is opened.
+    The suite's own page tells the loosest rule that any page was made under: it is written before the first page
+    where the rule became looser, and last where it became stricter. As long as it is as strict as now, no page is
+    opened.
     """
     rule, prefix = suite.publish.samples, keys.site_key(suite.name, "")
     standing = [info.key for info in pages.list(prefix) if info.key != keys.site_key(suite.name)]

@@ -122,6 +122,24 @@ def test_a_stricter_rule_takes_pages_away_that_hold_more(real, site, monkeypatch
     assert rendering._render(real, nights, store, site, None).withdrawn == 0
 
 
+def test_a_rule_that_was_loosened_for_a_moment_leaves_nothing(real, tmp_path, monkeypatch):
+    """Whoever loosened it was killed before its last page; the strict rule's next call finds what it made."""
+    store = LocalStore(tmp_path)
+    render_site(published(real, "none"), pages=store)
+    with monkeypatch.context() as killed:
+        killed.setattr(rendering, "night_page", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            render_site(real, pages=store)
+    assert [key for key, page in pages(store).items() if SECRET in in_full(page)]
+    nights = read_nights(open_store(real.output), "support")
+    rendering._render(published(real, "none"), nights[-1:], open_store(real.output), store, None)
+    assert not [key for key, page in pages(store).items() if SECRET in in_full(page)]
+
+
+def _killed(*_, **__):
+    raise KeyboardInterrupt
+
+
 def test_marks():
     store = {}
 
