@@ -53,11 +53,15 @@ def _folder() -> Path:
 
 
 def source_digest(folder: Path) -> str:
-    """Digest of the Python modules below a folder: their places in it, and their bytes."""
+    """Digest of the Python modules below a folder: their places in it, and their bytes.
+
+    What is hidden is none: editors leave locks and copies there that do not travel, or lead nowhere.
+    """
+    modules = {path.relative_to(folder): path for path in folder.rglob("*.py")}
+    shown = {place.as_posix(): path for place, path in modules.items() if not any(p[0] == "." for p in place.parts)}
     total = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix()):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    for place, path in sorted(shown.items()):
+        total.update(f"{place} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()[:_DIGITS]
 
 

@@ -30,6 +30,9 @@ def test_a_digest_tells_what_modules_hold_and_where(tmp_path):
     (tmp_path / "1" / "__pycache__").mkdir()
     (tmp_path / "1" / "__pycache__" / "a.pyc").write_bytes(b"compiled")
     assert one == source_digest(tmp_path / "1")
+    (tmp_path / "1" / ".#a.py").symlink_to("me@here.4711:1")
+    package(tmp_path / "1" / ".ipynb_checkpoints", a="x = 0")
+    assert one == source_digest(tmp_path / "1")
 
 
 def test_it_costs_little():
