@@ -39,6 +39,8 @@ class Busyness:
         self._since[actor] = now
         self._latest[actor] = _Span(now, seconds, min(model_s, seconds))
         self._spans.append(self._latest[actor])
+        while self._spans[0].ended_at < now - WINDOW_S:
+            self._spans.popleft()
 
     def end(self, actor: str) -> None:
         """The actor is gone."""
@@ -55,9 +57,8 @@ class Busyness:
             idle: actors that have nothing to do.
         """
         oldest = now - WINDOW_S
-        while self._spans and self._spans[0].ended_at < oldest:
-            self._spans.popleft()
-        counted = [*self._spans, *(span for span in self._latest.values() if span.ended_at < oldest)]
+        counted = [span for span in self._spans if span.ended_at >= oldest]
+        counted += [span for span in self._latest.values() if span.ended_at < oldest]
         seconds = sum(span.seconds for span in counted)
         seconds += sum(now - self._since[actor] for actor in idle if actor in self._since)
         return sum(span.model_s for span in counted) / seconds if seconds > 0 else None

@@ -37,12 +37,13 @@ class Metrics:
 
     def show(self, progress: Progress, vitals: Vitals) -> None:
         """Show the run as it is; after the first failure nothing any more."""
+        commits = vitals.take_commits()  # also where they can't be shown: they would pile up
         if self._broken:
             return
         try:
             self._show_progress(progress)
             self._show_work(vitals)
-            self._show_machinery(vitals)
+            self._show_machinery(vitals, commits)
         except Exception as error:  # noqa: BLE001 - a run must not end because nobody can watch it
             self._broken = True
             _log.warning("metrics of run %s are shown no more: %s: %s", progress.run_id, type(error).__name__, error)
@@ -66,7 +67,7 @@ class Metrics:
             self._raise("halluc_ray_memory_splits", vitals.memory_splits[system], system=system)
         self._set("halluc_ray_left_out", vitals.unread, what="earlier_shards")
 
-    def _show_machinery(self, vitals: Vitals) -> None:
+    def _show_machinery(self, vitals: Vitals, commits: Sequence[float]) -> None:
         self._set("halluc_ray_actors", vitals.actors)
         self._set("halluc_ray_tasks_in_flight", vitals.in_flight)
         self._set("halluc_ray_queue_depth", vitals.waiting)
@@ -78,7 +79,7 @@ class Metrics:
             self._raise("halluc_ray_retries", times, budget=budget)
         for kind, times in vitals.store_errors.items():
             self._raise("halluc_ray_store_errors", times, kind=kind)
-        for seconds in vitals.take_commits():
+        for seconds in commits:
             self._instruments["halluc_ray_commit_seconds"].observe(seconds, tags=self._tags)
 
     def _first(self, what: str, things: Iterable[T], *, most: int) -> Sequence[T]:

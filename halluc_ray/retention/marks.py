@@ -8,7 +8,7 @@ the mark as an object, by the store's clock. Called by `collecting`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -110,13 +110,13 @@ def _whole(garbage: Garbage, marks: Sequence[Mark]) -> tuple[list[Marked], list[
 
 
 def _by_part(garbage: Garbage, marks: Sequence[Mark]) -> tuple[list[Marked], list[Garbage]]:
-    left: Mapping[tuple[str, str], ObjectInfo] = {(info.key, info.etag): info for info in garbage.objects}
+    left = {(info.key, info.etag): info for info in garbage.objects}
     covered = []
     for known in marks:
-        held = [info for entry, info in left.items() if entry in known.parts]
-        if held and known.made is not None:
-            covered.append(Marked(Garbage(garbage.reason, garbage.name, tuple(held)), known.key, known.made))
-            left = {entry: info for entry, info in left.items() if entry not in known.parts}
+        if known.made is None:
+            continue
+        if held := tuple(left.pop(entry) for entry in sorted(known.parts & left.keys())):
+            covered.append(Marked(Garbage(garbage.reason, garbage.name, held), known.key, known.made))
     return covered, [Garbage(garbage.reason, garbage.name, tuple(left.values()))] if left else []
 
 

@@ -135,9 +135,12 @@ class RayHead:
 
     def _answers(self) -> bool:
         if not self.dashboard_wanted:
-            done = subprocess.run(  # noqa: S603 - arguments are ours
-                [sys.executable, "-c", _PROBE], env=os.environ | self.environment, capture_output=True, timeout=60
-            )
+            try:
+                done = subprocess.run(  # noqa: S603 - arguments are ours
+                    [sys.executable, "-c", _PROBE], env=os.environ | self.environment, capture_output=True, timeout=60
+                )
+            except subprocess.TimeoutExpired:
+                return False
             return done.returncode == 0
         token = (self.folder / "token").read_text()
         headers = {"Authorization": f"Bearer {token}"}

@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import re
+import shlex
 import ssl
 import sys
 import urllib.error
@@ -54,7 +55,7 @@ def rayjob_of(template: dict[str, Any], *, job_name: str, job_uid: str, suite: s
         "spec": {
             **template["spec"],
             "suspend": False,
-            "entrypoint": f"python -m jobs.nightly {suite} --date {date}",
+            "entrypoint": f"python -m jobs.nightly {shlex.quote(suite)} --date {date}",
         },
     }
 

@@ -28,6 +28,14 @@ def test_what_is_older_than_the_window_counts_no_more_but_for_a_long_task():
     assert busy.share(later, idle=("b",)) == 0.5
 
 
+def test_what_nobody_asks_for_is_forgotten_too():
+    busy = Busyness()
+    busy.begin("a", 0.0)
+    for second in range(1000):
+        busy.report("a", 0.5, float(second))
+    assert len(busy._spans) <= WINDOW_S + 1
+
+
 def test_a_model_is_never_busier_than_its_actor():
     busy = Busyness()
     busy.begin("a", 5.0)

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from ray.util import metrics as ray_metrics
 
+from halluc_ray.engine.context import Measured
 from halluc_ray.engine.progress import Progress
 from halluc_ray.engine.telemetry import MAX_RATES, MAX_SYSTEMS, Metrics
 from halluc_ray.engine.vitals import Vitals
@@ -75,9 +76,11 @@ def test_metrics_that_fail_end_no_run(monkeypatch: pytest.MonkeyPatch, caplog: p
         calls.append(args)
         raise RuntimeError("no agent")
 
-    metrics = Metrics("r")
+    metrics, vitals = Metrics("r"), Vitals()
     monkeypatch.setattr(ray_metrics.Metric, "_record", fail)
-    metrics.show(NOW, Vitals())
-    metrics.show(NOW, Vitals())
+    metrics.show(NOW, vitals)
+    vitals.measure("m", "a", Measured(commit_s=(0.1,)))
+    metrics.show(NOW, vitals)
     assert len(calls) == 1
+    assert vitals.take_commits() == [], "nothing piles up"
     assert "shown no more: RuntimeError: no agent" in caplog.text
