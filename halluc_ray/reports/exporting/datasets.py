@@ -20,7 +20,7 @@ import pyarrow as pa
 from halluc_ray.errors import ConservationError, StoreError
 from halluc_ray.records import OUTCOMES
 from halluc_ray.reports.exporting.part_files import PartFile, PartFiles, csv_writer, parquet_writer
-from halluc_ray.reports.exporting.spreadsheets import guarded
+from halluc_ray.reports.exporting.spreadsheets import guarded, guarded_schema
 from halluc_ray.reports.exporting.verdicts import VerdictTable
 from halluc_ray.reports.report import Report
 from halluc_ray.storage.publishing import Publication, target
@@ -75,7 +75,8 @@ def write_dataset(
         StoreError: OUT can't be written.
     """
     with target(out, publication=_publication(form), overwrite=overwrite) as place:
-        files = PartFiles(place.staging, verdicts.schema, form, _WRITERS[form])
+        schema = guarded_schema(verdicts.schema) if form == "csv" else verdicts.schema
+        files = PartFiles(place.staging, schema, form, _WRITERS[form])
         tally, rows, changed = _Tally(), 0, 0
         try:
             for table in verdicts.tables():

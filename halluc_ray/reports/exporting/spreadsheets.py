@@ -15,10 +15,11 @@ _IS_A_NUMBER = r"^[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
 def guarded(table: pa.Table) -> tuple[pa.Table, int]:
-    """The table with an apostrophe before texts that are no plain number and begin as a formula does.
+    """The table with an apostrophe before texts that are no plain number and begin as a formula does, names of columns
+    among them.
 
     Returns:
-        The table, and how many cells were changed.
+        The table, and how many cells were changed; names are not counted.
 
     >>> table, changed = guarded(pa.table({"response": ["=1+1", "-5", "'tis", "a=b", None]}))
     >>> table["response"].to_pylist(), changed
@@ -35,9 +36,16 @@ def guarded(table: pa.Table) -> tuple[pa.Table, int]:
             marked = pc.if_else(risky, pc.binary_join_element_wise("'", column, ""), column)
             table = table.set_column(at, field, marked)
             changed += number
-    return table, changed
+    return table.rename_columns(guarded_schema(table.schema).names), changed
 
 
-def _risky(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def guarded_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema of a table that is guarded: a slice's column has whatever name the corpus gave it."""
+    names = pa.array(schema.names, pa.string())
+    marked = pc.if_else(_risky(names), pc.binary_join_element_wise("'", names, ""), names).to_pylist()
+    return pa.schema([field.with_name(name) for field, name in zip(schema, marked, strict=True)])
+
+
+def _risky(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     starts = pc.match_substring_regex(column, _STARTS_A_FORMULA)
     return pc.and_not(starts, pc.match_substring_regex(column, _IS_A_NUMBER))

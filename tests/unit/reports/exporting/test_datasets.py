@@ -6,12 +6,14 @@ from pathlib import Path
 
 import datasets
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from halluc_ray.errors import ConservationError, InputError, RunIncomplete
 from halluc_ray.evaluation.exporting import export_verdicts
 from halluc_ray.reports.exporting import part_files, verdicts
+from halluc_ray.reports.exporting.spreadsheets import guarded, guarded_schema
 from halluc_ray.storage import keys, open_store
 from tests.unit.reports.exporting.finished import OUTCOMES, RUN_ID, finished
 from tests.unit.reports.handmade import Row, Verdict
@@ -123,6 +125,13 @@ def test_texts_of_csv_are_no_formulas_and_come_back(run, tmp_path: Path):
     assert done.guarded_cells == 90 + 8  # answers under two indicators, and the spans among them
     assert set(frame["response"].str[:2]) == {"'="}
     assert frame["response"].str.removeprefix("'").tolist() == [f"=answer {at // 2}" for at in range(90)]
+
+
+def test_names_of_columns_in_csv_are_no_formulas():
+    table = pa.table({"=cmd": ["=1"], "n": [1], "@x": [2]})
+    found, changed = guarded(table)
+    assert (found.column_names, changed) == (["'=cmd", "n", "'@x"], 1)
+    assert guarded_schema(table.schema) == found.schema
 
 
 def test_what_does_not_add_up_is_not_exported(own_run, tmp_path: Path):
