@@ -110,7 +110,7 @@ async def _post(url: str, body: Mapping[str, Any], *, key: str, limit_s: float) 
                         if reply.status not in _RETRIED:
                             raise NotTold(f"{host} refused the message: {last}; look at the webhook's address")
                         pause = _asked_for(reply.headers.get("Retry-After"), pause)
-                except (aiohttp.ClientError, TimeoutError) as error:
+                except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
                     last = type(error).__name__
                 await asyncio.sleep(pause)
     except TimeoutError:

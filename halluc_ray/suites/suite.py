@@ -85,7 +85,7 @@ class DevicePolicy(Section):
 class Channel(Section):
     """A webhook. Its address is a secret where holding it is enough to post, as Slack's is: name a variable."""
 
-    url: str | None = Field(default=None, pattern=r"^https?://")
+    url: str | None = Field(default=None, json_schema_extra={"pattern": "^https?://"})
     url_env: str | None = Field(default=None, min_length=1, description="Environment variable that holds the address.")
     form: Literal["json", "slack"] = "json"
     when: Literal["always", "not_pass"] = "always"
@@ -95,6 +95,8 @@ class Channel(Section):
     def _one_address(self) -> Channel:
         if (self.url is None) == (self.url_env is None):
             raise ValueError("set one of `url` and `url_env`")
+        if self.url is not None and not re.match("https?://", self.url):
+            raise ValueError("`url` must begin with http:// or https://")  # here, since a field's value is quoted
         return self
 
 

@@ -87,7 +87,7 @@ def test_overrides_change_a_suite():
         ("name: qa\nspecs: [a.yaml]\nschedule: hourly", "schedule (line 3)"),
         ("name: qa\nspecs: [a.yaml]\nbaseline: yesterday", "baseline"),
         ("name: qa\nspecs: [a.yaml]\nnotify: [{form: slack}]", "set one of `url` and `url_env`"),
-        ("name: qa\nspecs: [a.yaml]\nnotify: [{url: 'ftp://x'}]", "notify[0].url (line 3)"),
+        ("name: qa\nspecs: [a.yaml]\nnotify: [{url: 'ftp://x'}]", "notify[0] (line 3): `url` must begin with http"),
         ("name: qa\nspecs: [a.yaml]\ndevices: {H100: {price_per_hour: -1}}", "devices.H100.price_per_hour (line 3)"),
         ("name: qa\nspecs: [7]", "specs[0]"),
         ("name: qa\nspecs: [{spec: a.yaml, set: x}]", "specs[0].set"),
@@ -97,6 +97,12 @@ def test_what_is_no_suite_is_said_with_its_line(text, problem):
     with pytest.raises(SpecError) as trouble:
         load(text)
     assert problem in str(trouble.value)
+
+
+def test_an_address_that_is_none_is_not_repeated():
+    with pytest.raises(SpecError) as trouble:
+        load("name: qa\nspecs: [a.yaml]\nnotify: [{url: hooks.slack.com/services/SECRET}]")
+    assert "SECRET" not in str(trouble.value)
 
 
 def test_a_suite_that_is_not_there(here):
