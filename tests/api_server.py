@@ -84,7 +84,7 @@ def serving(api: ApiServer, *, folder: Path) -> Iterator[ApiServer]:
     context.load_cert_chain(folder / "ca.crt", folder / "key.pem")
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         api.environment = {
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",

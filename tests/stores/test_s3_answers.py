@@ -76,7 +76,7 @@ def proxy(s3_server: ObjectServer) -> Iterator[tuple[type[Proxy], str]]:
     handler = type("OneProxy", (Proxy,), {"port": s3_server.port, "seen": Counter()})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield handler, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

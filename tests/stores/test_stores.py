@@ -329,7 +329,7 @@ class _Careless(BaseHTTPRequestHandler):
 
 def test_a_store_that_ignores_conditions_is_refused(s3_server: ObjectServer) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Careless)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         store = open_store("s3://careless/x", endpoint=f"http://127.0.0.1:{server.server_port}")

@@ -1,5 +1,6 @@
 """A run that starts while a collector frees what it stands on, interleaved call by call; collectors that die."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -25,12 +26,13 @@ HISTORY = "suites/qa/index.html"
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls come in one order, nobody waits long, and nobody looks up versions hundreds of times."""
+    """Calls come in one order, nobody waits long or for the disk, and nobody looks up versions hundreds of times."""
     for module in (collecting, contents, kept, marks):
         monkeypatch.setattr(module, "READERS", 1)
     monkeypatch.setattr(sweeping, "_THREADS", 1)
     monkeypatch.setattr(condemned, "_PAUSE_S", 0.002)
     monkeypatch.setattr(runs, "_versions", dict)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture
