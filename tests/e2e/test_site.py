@@ -98,6 +98,7 @@ def test_the_numbers_behind_the_charts_are_those_of_the_records(browser, long):
     assert page.locator("#night-table tbody tr").count() == len(made)
     page.locator("#trend-numbers summary").press("Enter")
     rows = page.locator("#trend-numbers tbody tr")
+    rows.first.wait_for()  # the table is made when its toggle is heard, a moment later
     assert rows.count() == 400
     shown = rows.first.locator("td").all_inner_texts()
     names = page.locator("#trend-numbers thead th").all_inner_texts()[1:]
@@ -217,6 +218,30 @@ def test_one_night_and_no_script_read_well(browser, tmp_path):
     assert page.locator("figure.heat table").count() == page.locator("figure.heat:visible").count() == 2
     assert page.locator("#night-table tbody tr").count() == 1
     page.close()
+
+
+def test_a_phone_shows_the_numbers_without_scrolling_sideways(browser, real):
+    suite, site = real
+    page = open_site(browser, site / suite.name / "index.html", width=390)
+    assert _right_ends(page, "#worst td") <= 390
+    night = open_site(browser, next((site / suite.name / "nights").glob("*.html")), width=390)
+    assert _right_ends(night, "#checks td, #slices td") <= 390
+
+
+def _right_ends(page, cells):
+    """How far to the right the cells reach, in pixels."""
+    ends = page.eval_on_selector_all(cells, "cells => cells.map(cell => cell.getBoundingClientRect().right)")
+    assert len(ends) > 8
+    return max(ends)
+
+
+def test_two_nights_are_days_and_not_hours(browser, tmp_path):
+    made_history(open_store(str(tmp_path)), nights=2)
+    page = open_site(browser, index_of(tmp_path, "long"))
+    page.wait_for_selector("#trend-charts svg")
+    texts = page.locator("#trend-charts figure svg:last-of-type text").all_text_contents()
+    assert [text for text in texts if text.startswith("20")], texts
+    assert not [text for text in texts if text.endswith(("AM", "PM"))], texts
 
 
 @pytest.mark.parametrize("width", [390, 1280])

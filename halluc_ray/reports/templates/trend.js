@@ -159,7 +159,7 @@ const trend = {
     const chart = Plot.plot({
       width: frame.width, height: 30 + lanes.length * 15, marginLeft: frame.left, marginRight: frame.right, marginTop: 4, marginBottom: 24,
       style: { fontSize: "12px", background: "none", color: "var(--ink)", fontFamily: "inherit" },
-      x: { type: "utc", domain: frame.domain, label: null, ticks: Math.max(2, Math.min(8, frame.width / 110)), tickSize: 3 },
+      x: { type: "utc", domain: frame.domain, label: null, ticks: trend.ticks(frame), tickSize: 3 },
       y: { domain: lanes, label: null, tickSize: 0, tickFormat: (lane) => trend.lane(lane) },
       marks: [
         ...lanes.map((lane) => Plot.tickX(ticks.filter((tick) => tick.lane === lane), {
@@ -168,6 +168,12 @@ const trend = {
       ],
     });
     return lettering.named(chart, lanes.map((lane) => `${language.words(`verdict_${lane.toLowerCase()}`)}: ${ticks.filter((tick) => tick.lane === lane).length}`).join(", "));
+  },
+
+  // A night has a date and no hour: no tick is finer than a day.
+  ticks({ width, domain: [first, last] }) {
+    const most = Math.max(2, Math.min(8, width / 110));
+    return (last - first) / DAY_MS <= most ? "day" : most;
   },
 
   lane(lane) {
