@@ -1,5 +1,5 @@
 """A night whose driver is killed at five random moments, and started again each time, leaves the history of one
-that nobody killed; what was committed is never done again.
+that was computed in a single process without Ray; what was committed is never done again.
 """
 
 import os
@@ -21,6 +21,7 @@ import yaml
 from halluc_ray.storage import open_store
 from infra.up.head import RayHead
 from tests.faults.conftest import NUM_SHARDS, WAIT_S, parts_by_shard, spec_of, stored
+from tests.unit.engine.whole import begin
 
 KILLS = 5
 ACTORS = 2
@@ -53,11 +54,14 @@ def here(tmp_path: Path, many_shards: Path) -> Path:
 
 
 def test_killed_at_five_random_moments(here: Path, ray_head: RayHead) -> None:
+    begin(spec_of(here / "answers" / FIRST, str(here / "undisturbed")))
     code, said = ends(a_night(here, ray_head, FIRST, "undisturbed"))
     assert code == 5, said
     shutil.copytree(here / "undisturbed", here / "killed")
+    begin(spec_of(here / "answers" / SECOND, str(here / "undisturbed")))
     code, said = ends(a_night(here, ray_head, SECOND, "undisturbed"))
     assert code == 1
+    assert f"0 of {NUM_SHARDS} shards computed" in said
     assert "the worst slice is topic=sums" in " ".join(said.split())
     commits_before = len(commits(here / "killed"))
     planned = STAGES * NUM_SHARDS
