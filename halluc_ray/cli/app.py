@@ -37,7 +37,7 @@ app = typer.Typer(
     name="halluc-ray",
     help="How often does a language model state what is not so? One YAML spec, one report.",
     epilog="Exit codes: 0 done; 2 bad spec or input; 3 more failed rows than max_failed; 4 incomplete, run it again; "
-    "`gate`: 1 fail, 5 inconclusive.",
+    "`gate`, `nightly`: 1 fail, 5 inconclusive.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

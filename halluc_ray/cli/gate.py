@@ -53,7 +53,7 @@ def gate_command(
 
         target, system = read_side(run)
         held, held_system = read_side(baseline) if baseline is not None else (None, None)
-        rules = load_policy(read_text(policy), source=policy)
+        rules = load_policy(read_text(policy, what="policy"), source=policy)
         result = gate(target, policy=rules, system=system, baseline=held, baseline_system=held_system, by=by)
         if save is not None:
             save_files(save, gate_files(result))

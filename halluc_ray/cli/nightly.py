@@ -154,7 +154,7 @@ def _print_night(console: Console, night: SuiteNight) -> None:
         if not spec.done.result.corpus.selected:
             typer.echo(f"warning: {spec.entry}: {no_rows_message(spec.done)}", err=True)
         computed = f"{spec.done.shards_computed:,} of {spec.done.shards:,} shards computed"
-        console.print(Text(f"{spec.entry}  {computed}{_took(spec.cost.seconds, spec.cost.money)}"))
+        console.print(Text(f"{spec.entry}  {computed}{cost_words(spec.cost.seconds, spec.cost.money)}"))
         console.print(Text(f"  Report  {spec.done.report_html_uri}"), soft_wrap=True)
     for spec in night.specs:
         if spec.night is not None and spec.night.gate is not None:
@@ -167,9 +167,14 @@ def _print_night(console: Console, night: SuiteNight) -> None:
         console.print(Text(f"missed nights: {', '.join(night.missed[-_MISSED_SHOWN:])}{more}", style="yellow"))
 
 
-def _took(seconds: Mapping[str, float], money: float | None) -> str:
+def cost_words(seconds: Mapping[str, float], money: float | None) -> str:
+    """What a spec's night held and cost, to stand behind other words; money to the hundredth."""
     held = "".join(f"; {kind} held {s:,.1f} device-seconds" for kind, s in seconds.items())
-    return held + (f"; {money:,.4g} by the suite's prices" if money is not None else "")
+    return held + ("" if money is None else f"; {_money(money)} by the suite's prices")
+
+
+def _money(value: float) -> str:
+    return "less than 0.01" if 0 < value < 0.01 else f"{value:,.2f}"
 
 
 def _share(value: float | None) -> str:

@@ -55,6 +55,8 @@ def site(
         typer.echo(f"{done.made:,} pages made, {done.kept:,} stood already")
         if done.withdrawn:
             typer.echo(f"{done.withdrawn:,} pages held more than publish.samples allows, and were taken away")
+        if not (done.made or done.kept or done.gone):
+            typer.echo(f"note: suite {read.name} has no night in {read.output} yet; is that its output?", err=True)
         for reason in done.gone[:_GONE_SHOWN]:
             typer.echo(f"note: no page of {reason}", err=True)
         if len(done.gone) > _GONE_SHOWN:

@@ -32,18 +32,22 @@ def read_spec(location: str, *, overrides: Sequence[str] = ()) -> RunSpec:
     return load_spec(read_text(location), source=location, overrides=overrides)
 
 
-def read_text(location: str) -> str:
+def read_text(location: str, *, what: str = "spec") -> str:
     """The text of a YAML file at a path or s3:// URI.
+
+    Args:
+        location: path or URI.
+        what: it should be, for messages: a spec, suite or policy.
 
     Raises:
         SpecError: no such file, or not text.
         StoreError: the store refuses.
     """
-    data = _read_object(location) if location.startswith("s3://") else _read_file(location)
+    data = _read_object(location, what) if location.startswith("s3://") else _read_file(location, what)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SpecError(f"{location}: byte {error.start} is not UTF-8; a spec is a YAML text file") from error
+        raise SpecError(f"{location}: byte {error.start} is not UTF-8; a {what} is a YAML text file") from error
 
 
 def read_target(run: str, *, overrides: Sequence[str] = ()) -> str | RunSpec:
@@ -59,21 +63,21 @@ def read_target(run: str, *, overrides: Sequence[str] = ()) -> str | RunSpec:
     return run
 
 
-def _read_file(location: str) -> bytes:
+def _read_file(location: str, what: str) -> bytes:
     path = Path(location).expanduser()
     try:
         return path.read_bytes()
     except FileNotFoundError:
         near = sorted(found.name for found in path.parent.glob("*.y*ml"))[:5]
         others = f"; in that folder: {', '.join(near)}" if near else ""
-        raise SpecError(f"no spec at {location} (current directory {Path.cwd()}){others}") from None
+        raise SpecError(f"no {what} at {location} (current directory {Path.cwd()}){others}") from None
     except IsADirectoryError:
         raise SpecError(f"{location} is a folder; name the YAML file in it") from None
     except OSError as error:
         raise SpecError(f"{location} can't be read: {error.strerror}") from error
 
 
-def _read_object(location: str) -> bytes:
+def _read_object(location: str, what: str) -> bytes:
     from halluc_ray.storage import open_store
 
     prefix, _, key = location.rpartition("/")
@@ -81,5 +85,5 @@ def _read_object(location: str) -> bytes:
         return open_store(prefix).read(key)
     except ObjectMissing:
         raise SpecError(
-            f"no spec at {location}; check the key, and AWS_ENDPOINT_URL where the store isn't AWS"
+            f"no {what} at {location}; check the key, and AWS_ENDPOINT_URL where the store isn't AWS"
         ) from None

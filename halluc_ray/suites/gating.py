@@ -30,7 +30,7 @@ def policy_of(suite: Suite) -> GatePolicy | None:
         SpecError: the file is no policy.
     """
     if isinstance(suite.gate, str):
-        return load_policy(read_text(suite.gate), source=suite.gate)
+        return load_policy(read_text(suite.gate, what="policy"), source=suite.gate)
     return suite.gate
 
 

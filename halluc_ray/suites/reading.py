@@ -15,4 +15,4 @@ def read_suite(location: str, *, overrides: Sequence[str] = ()) -> Suite:
         SpecError: no such file, not text, or not a valid suite.
         StoreError: the store refuses.
     """
-    return load_suite(read_text(location), source=location, overrides=overrides)
+    return load_suite(read_text(location, what="suite"), source=location, overrides=overrides)

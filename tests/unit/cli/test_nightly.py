@@ -3,7 +3,7 @@
 import pytest
 
 from halluc_ray.cli.job import NIGHTLY_USAGE, nightly_in_job
-from halluc_ray.cli.nightly import night_exit_code
+from halluc_ray.cli.nightly import cost_words, night_exit_code
 from halluc_ray.errors import InputError, RunIncomplete, SpecError, StoreUnavailable
 from halluc_ray.suites.nightly import SpecNight, SuiteNight
 from halluc_ray.suites.nights import NightGate
@@ -44,6 +44,14 @@ def test_the_worst_spec_decides(specs, code):
 def test_a_job_says_how_it_is_called(arguments, capsys):
     assert nightly_in_job(arguments) == 2
     assert capsys.readouterr().err.strip() == NIGHTLY_USAGE
+
+
+@pytest.mark.parametrize(
+    ("money", "words"),
+    [(None, ""), (0.0, "; 0.00 by"), (1.86e-06, "; less than 0.01 by"), (1234.567, "; 1,234.57 by")],
+)
+def test_money_is_said_as_money(money, words):
+    assert cost_words({"cpu": 12.34}, money).startswith(f"; cpu held 12.3 device-seconds{words}")
 
 
 def test_a_job_refuses_an_output_that_vanishes(tmp_path, monkeypatch, capsys):

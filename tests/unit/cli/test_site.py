@@ -30,6 +30,12 @@ def test_the_site_is_made_where_it_is_asked_for(here):
     assert said.stderr.count("note: no page of 20") == 3
 
 
+def test_a_suite_without_a_night_is_told(here):
+    said = CliRunner().invoke(app, ["site", "suite.yaml", "--set", "output=elsewhere"])
+    assert said.exit_code == 0
+    assert "note: suite long has no night in elsewhere yet" in said.stderr
+
+
 def test_a_rule_that_is_none_is_refused(here):
     said = CliRunner().invoke(app, ["site", "suite.yaml", "--set", "publish.samples=some"])
     assert said.exit_code == 2

@@ -3,6 +3,7 @@
 import pytest
 
 from halluc_ray.errors import InputError, SpecError
+from halluc_ray.suites.gating import policy_of
 from halluc_ray.suites.nightly import run_night
 from halluc_ray.suites.reading import read_suite
 from halluc_ray.suites.suite import load_suite
@@ -106,7 +107,7 @@ def test_an_address_that_is_none_is_not_repeated():
 
 
 def test_a_suite_that_is_not_there(here):
-    with pytest.raises(SpecError, match=r"no spec at nightly.yaml .*; in that folder: facts.yaml"):
+    with pytest.raises(SpecError, match=r"no suite at nightly.yaml .*; in that folder: facts.yaml"):
         read_suite("nightly.yaml")
 
 
@@ -120,3 +121,8 @@ def test_one_specs_failure_keeps_no_other_from_its_night(here):
         night.specs[1].error
     )
     assert not (here / "out").exists()
+
+
+def test_a_policy_that_is_not_there(here):
+    with pytest.raises(SpecError, match=r"no policy at gate.yaml "):
+        policy_of(load("name: qa\nspecs: [facts.yaml]\ngate: gate.yaml"))
