@@ -13,7 +13,7 @@ set -eu
 
 [ $# -ge 1 ] || { echo "usage: night.sh SUITE [--date YYYY-MM-DD] [--set KEY=VALUE]..." >&2; exit 2; }
 case " $* " in
-    *" --date "*) ;;
+    *" --date "* | *" --date="*) ;;
     *) set -- "$@" --date "$(date -u +%F)" ;;
 esac
 

@@ -79,6 +79,12 @@ def test_the_date_is_todays_in_utc_and_settled_once(night: Night, tmp_path: Path
     assert {line.partition("jobs.nightly ")[2] for line in seen} == {"qa.yaml --set output=s3://b/o --date 2026-11-23"}
 
 
+def test_a_date_that_is_given_in_one_word_is_the_only_one(night: Night) -> None:
+    code, [line] = night("qa.yaml", "--date=2026-11-20", codes="0")
+    assert code == 0
+    assert line.partition("jobs.nightly ")[2] == "qa.yaml --date=2026-11-20"
+
+
 def test_misuse_is_code_2(night: Night) -> None:
     assert night(codes="0") == (2, [])
 
