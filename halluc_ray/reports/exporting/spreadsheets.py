@@ -15,8 +15,7 @@ _IS_A_NUMBER = r"^[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
 def guarded(table: pa.Table) -> tuple[pa.Table, int]:
-    """The table with an apostrophe before texts that are no plain number and begin as a formula does, names of columns
-    among them.
+    """The table with an apostrophe before texts and names of columns that begin as a formula does and are no number.
 
     Returns:
         The table, and how many cells were changed; names are not counted.

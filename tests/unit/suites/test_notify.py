@@ -64,7 +64,15 @@ def test_the_time_is_bounded(reply):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1/x", "http://host.invalid/x", "http://", "http://[::1/x", "http://a:b:c/", f"http://{'a' * 64}/"]
+    "url",
+    [
+        "http://127.0.0.1:1/x",
+        "http://host.invalid/x",
+        "http://",
+        "http://[::1/x",
+        "http://a:b:c/",
+        f"http://{'a' * 64}/",
+    ],
 )
 def test_where_nobody_listens(url):
     with pytest.raises(NotTold):
