@@ -58,7 +58,7 @@ def test_accuracy_is_that_of_a_fitted_classifier(evaluated: Evaluation) -> None:
     rate = next(r for r in evaluated.report["rates"] if not r["slice"])
     assert rate["rows"] == NUM_ROWS
     assert rate["hallucinated"] + rate["supported"] == NUM_ROWS
-    assert 1 - rate["rate"] >= 0.78
+    assert 1 - rate["rate"] >= 0.77
 
 
 def test_predictions_are_those_of_a_plain_loop(evaluated: Evaluation, plain_predictions: dict[str, str]) -> None:
