@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -88,7 +89,7 @@ class RayHead:
         token = self.folder / "token"
         token.touch(mode=0o600)
         token.write_text(secrets.token_hex(32))
-        port, board, client, agent, metrics = free_ports(5)
+        port, board, client, agent, metrics, scaler_metrics, board_metrics = free_ports(7)
         self.address, self.dashboard = f"127.0.0.1:{port}", f"http://127.0.0.1:{board}"
         self.metrics = f"127.0.0.1:{metrics}"
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
@@ -101,7 +102,9 @@ class RayHead:
         command += [] if self.num_gpus is None else [f"--num-gpus={self.num_gpus}"]
         if self.accelerator:
             command += [f"--resources={json.dumps({f'accelerator_type:{self.accelerator}': 1})}"]
-        environment = {**os.environ, **self.settings, **self.environment}
+        # Else two heads of one machine ask for the same two ports, and each one's Prometheus is shown the other's.
+        own = {"AUTOSCALER_METRIC_PORT": str(scaler_metrics), "DASHBOARD_METRIC_PORT": str(board_metrics)}
+        environment = {**os.environ, **self.settings, **self.environment, **own}
         del environment["RAY_ADDRESS"]  # of a cluster to join
         self._process = processes.launch(
             command, log_path=self.folder / "log", environment=environment, mark=self.mark or self.folder
@@ -135,13 +138,7 @@ class RayHead:
 
     def _answers(self) -> bool:
         if not self.dashboard_wanted:
-            try:
-                done = subprocess.run(  # noqa: S603 - arguments are ours
-                    [sys.executable, "-c", _PROBE], env=os.environ | self.environment, capture_output=True, timeout=60
-                )
-            except subprocess.TimeoutExpired:
-                return False
-            return done.returncode == 0
+            return self._listens() and self._takes_drivers()
         token = (self.folder / "token").read_text()
         headers = {"Authorization": f"Bearer {token}"}
         request = urllib.request.Request(f"{self.dashboard}/api/jobs/", headers=headers)  # noqa: S310
@@ -150,3 +147,21 @@ class RayHead:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+    def _listens(self) -> bool:
+        """A probe costs seconds of a processor, which the start needs: none before somebody is there to answer it."""
+        host, _, port = self.address.partition(":")
+        try:
+            with socket.create_connection((host, int(port)), timeout=1):
+                return True
+        except OSError:
+            return False
+
+    def _takes_drivers(self) -> bool:
+        try:
+            done = subprocess.run(  # noqa: S603 - arguments are ours
+                [sys.executable, "-c", _PROBE], env=os.environ | self.environment, capture_output=True, timeout=60
+            )
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode == 0
