@@ -1,6 +1,7 @@
 """Runs that start, die, grow old and are named by nights, and collectors that die: what a kept run needs stands."""
 
 import contextlib
+import json
 import tempfile
 
 from hypothesis import settings
@@ -54,7 +55,7 @@ class Stores(RuleBasedStateMachine):
 
     def start(self, run: str, store: ObjectStore) -> None:
         """As a run starts and computes: show itself, heed notices, commit what is missing."""
-        store.put_new(keys.run_key(run, "run.json"), " ".join(RUNS[run]).encode())
+        store.put_new(keys.run_key(run, "run.json"), json.dumps(RUNS[run]).encode())
         store.put(keys.run_key(run, "telemetry.json"), b"{}")
         condemned.wait_until_free(store, RUNS[run], say=lambda message: None)
         for stage in RUNS[run]:
