@@ -37,6 +37,11 @@ def load_spec(text: str, *, source: str, overrides: Sequence[str] = ()) -> RunSp
     document = read_yaml(text, source=source)
     if not isinstance(document.value, dict):
         raise SpecError(f"{source}: a spec is a mapping with the keys corpus, systems and indicators")
+    if "specs" in document.value and "corpus" not in document.value:
+        raise SpecError(
+            f"{source} is a suite, not a spec; give it to `halluc-ray nightly`, and here one of its specs, or a run's "
+            "URI, <output>/runs/<run id>"
+        )
     data = copy.deepcopy(document.value)
     places: dict[Path, str] = {path: f"line {line}" for path, line in document.lines.items() if path}
     for override in overrides:

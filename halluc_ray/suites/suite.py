@@ -152,6 +152,8 @@ def load_suite(text: str, *, source: str, overrides: Sequence[str] = ()) -> Suit
     document = read_yaml(text, source=source)
     if not isinstance(document.value, dict):
         raise SpecError(f"{source}: a suite is a mapping with the keys name and specs")
+    if "corpus" in document.value and "specs" not in document.value:
+        raise SpecError(f"{source} is a spec, not a suite; name it under `specs` of a suite, or `halluc-ray run` it")
     data = copy.deepcopy(document.value)
     places: dict[Path, str] = {path: f"line {line}" for path, line in document.lines.items() if path}
     for override in overrides:

@@ -125,6 +125,11 @@ def test_what_is_wrong_is_named(old, new, named):
     assert named in problems(SPEC.replace(old, new))
 
 
+def test_a_suite_in_place_of_a_spec():
+    with pytest.raises(SpecError, match=r"night\.yaml is a suite, not a spec; give it to `halluc-ray nightly`"):
+        load_spec("name: qa\nspecs: [qa.yaml]", source="night.yaml")
+
+
 def test_every_problem_is_listed_at_once():
     message = problems("systems: [{kind: recorded}]\nindicators: 3\ncorpus: {url: x}\n")
     assert message.startswith("news.yaml is no valid spec, 4 problems:\n")

@@ -126,3 +126,8 @@ def test_one_specs_failure_keeps_no_other_from_its_night(here):
 def test_a_policy_that_is_not_there(here):
     with pytest.raises(SpecError, match=r"no policy at gate.yaml "):
         policy_of(load("name: qa\nspecs: [facts.yaml]\ngate: gate.yaml"))
+
+
+def test_a_spec_in_place_of_a_suite():
+    with pytest.raises(SpecError, match="is a spec, not a suite; name it under `specs` of a suite"):
+        load(SPEC)
