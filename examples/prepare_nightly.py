@@ -10,6 +10,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from halluc_ray.errors import HallucRayError
 from halluc_ray.storage import ObjectStore, open_store
 
 ROWS = 900
@@ -44,4 +45,7 @@ def main(store: ObjectStore) -> None:
 
 
 if __name__ == "__main__":
-    main(open_store(sys.argv[1] if len(sys.argv) > 1 else "out/nightly"))
+    try:
+        main(open_store(sys.argv[1] if len(sys.argv) > 1 else "out/nightly"))
+    except HallucRayError as error:
+        sys.exit(f"error: {error}")
