@@ -18,6 +18,7 @@ from halluc_ray.indicators.protocol import Codes, IndicatorOptions, Scores, Scor
 from halluc_ray.indicators.rows import Verdict, score_rows, without_score
 from halluc_ray.records.outcomes import Outcome
 from halluc_ray.records.schemas import SCORED
+from halluc_ray.text.letters import lowered
 from halluc_ray.text.numeral import Numeral
 from halluc_ray.text.numerals import find_numerals
 from halluc_ray.text.refusals import is_refusal
@@ -194,4 +195,4 @@ def _is_percent(numeral: Numeral) -> bool:
 
 
 def _month(written: str) -> str:
-    return next(name for name in _MONTHS if name.startswith(written.lower()[:3]))
+    return next(name for name in _MONTHS if name.startswith(lowered(written)[:3]))

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
 
+from halluc_ray.text.letters import lowered
 from halluc_ray.text.numeral import Numeral, Role, stated
 from halluc_ray.text.units import PREFIXES, SUFFIXES, unit_of
 
@@ -21,7 +22,7 @@ _NUMBER = (
     r"(?:\.[0-9]+)?)"
 )
 _PATTERN = re.compile(
-    rf"(?P<glued>[A-Za-z]+-?)?(?P<sign>(?<![0-9A-Za-z)\].,%])[-−])?(?:(?P<currency>{PREFIXES})\s?)?(?:{_NUMBER})(?P<vulgar>[¼½¾⅓⅔⅛⅜⅝⅞])?"
+    rf"(?P<glued>[A-Za-z]{{1,24}}+(?![A-Za-z])-?)?(?P<sign>(?<![0-9A-Za-z)\].,%])[-−])?(?:(?P<currency>{PREFIXES})\s?)?(?:{_NUMBER})(?P<vulgar>[¼½¾⅓⅔⅛⅜⅝⅞])?"
     r"(?:(?P<ordinal>st|nd|rd|th)\b|['’]?(?P<decade>s)\b|"
     r"(?P<magnitude>[\s-]?(?:hundred|thousand|million|billion|trillion)s?(?![A-Za-z])|\s?(?:mn|bn|tn|k|b)(?![A-Za-z])|m(?![A-Za-z])|\s?[百千万亿萬億兆]+)?"
     rf"(?P<unit>{SUFFIXES})?)",
@@ -104,7 +105,7 @@ def _role(text: str, match: re.Match[str], markers: set[int]) -> Role:
 
 
 def _scale(magnitude: str) -> Decimal:
-    word = magnitude.strip(" -\t\n\u00a0").lower()
+    word = lowered(magnitude.strip(" -\t\n\u00a0"))
     word = word.removesuffix("s") if len(word) > 2 else word
     if word in _MAGNITUDES:
         return Decimal(10) ** _MAGNITUDES[word]

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from halluc_ray.text.normalization import normalize_chinese
+from halluc_ray.text.numerals import find_numerals
 from halluc_ray.text.readings import read_yes_no
 from halluc_ray.text.refusals import is_refusal
 from halluc_ray.text.traces import blank_traces
@@ -36,6 +37,9 @@ UNITS = [
     "\n *",
     "I don't know, but I ",
     "point ",
+    "x",
+    "ab-",
+    "USD",
 ]
 
 
@@ -43,6 +47,6 @@ UNITS = [
 def test_repetition_stays_cheap(unit: str) -> None:
     text = unit * (20_000 // len(unit))
     started = time.perf_counter()
-    for read in (is_refusal, read_yes_no, blank_traces, normalize_chinese):
+    for read in (is_refusal, read_yes_no, blank_traces, normalize_chinese, find_numerals):
         read(text)
     assert time.perf_counter() - started < 4

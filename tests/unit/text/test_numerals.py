@@ -215,6 +215,14 @@ def test_spans_are_ordered_and_apart_whatever_the_text(text: str) -> None:
     assert all(n.value.is_finite() and n.place > 0 and n.significant >= 1 for n in numerals)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("5 thouſand", "5000"), ("5 millionſ", "5000000"), ("2½ mıllıon", "2500000"), ("3 BİLLİON", "3000000000")],
+)
+def test_letters_that_are_ascii_but_for_their_case(text: str, value: str) -> None:
+    assert [str(n.value) for n in find_numerals(text)] == [value]
+
+
 def test_a_long_text_costs_linear_time() -> None:
     text = "three hundred and 12,345 km 三百四十二 " * 20_000
     started = time.perf_counter()
