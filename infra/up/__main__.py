@@ -72,7 +72,7 @@ def _tell(machine: Machine, state: State) -> None:
         "  python examples/prepare_nightly.py $OUTPUT",
         f"  {_NIGHT} 2026-11-23",
         f"  {_NIGHT} 2026-11-24",
-        "  halluc-ray site examples/nightly.yaml --set output=$OUTPUT --out out    # then open out/site/sums/index.html",
+        "  halluc-ray site examples/nightly.yaml --set output=$OUTPUT --out out   # open out/site/sums/index.html",
     )
 
 
