@@ -105,7 +105,7 @@ def _role(text: str, match: re.Match[str], markers: set[int]) -> Role:
 
 
 def _scale(magnitude: str) -> Decimal:
-    word = lowered(magnitude.strip(" -\t\n\u00a0"))
+    word = lowered(re.sub(r"[\s-]", "", magnitude))
     word = word.removesuffix("s") if len(word) > 2 else word
     if word in _MAGNITUDES:
         return Decimal(10) ** _MAGNITUDES[word]

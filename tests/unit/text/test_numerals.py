@@ -217,9 +217,10 @@ def test_spans_are_ordered_and_apart_whatever_the_text(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("5 thouſand", "5000"), ("5 millionſ", "5000000"), ("2½ mıllıon", "2500000"), ("3 BİLLİON", "3000000000")],
+    [("5 thouſand", "5000"), ("5 millionſ", "5000000"), ("2½ mıllıon", "2500000"), ("3 BİLLİON", "3000000000")]
+    + [(f"5{space}万", "50000") for space in "\u2009\u202f\u2003\x0b\x1f"],
 )
-def test_letters_that_are_ascii_but_for_their_case(text: str, value: str) -> None:
+def test_letters_and_spaces_beyond_ascii_around_magnitudes(text: str, value: str) -> None:
     assert [str(n.value) for n in find_numerals(text)] == [value]
 
 
