@@ -150,7 +150,20 @@ def processor_seconds() -> float:
 def test_help_loads_nothing_heavy_and_answers_at_once():
     assert "Exit codes" in run_main("--help")
     seconds = []
-    commands = ("run", "plan", "status", "report", "samples", "compare", "gate", "schema", "demo", "convert", "import", "gc")
+    commands = (
+        "run",
+        "plan",
+        "status",
+        "report",
+        "samples",
+        "compare",
+        "gate",
+        "schema",
+        "demo",
+        "convert",
+        "import",
+        "gc",
+    )
     for command in commands:
         before = processor_seconds()
         assert "Example" in run_main(command, "--help")
