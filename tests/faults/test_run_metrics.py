@@ -33,6 +33,7 @@ from tests.unit.engine.whole import answers, compute, plan_of, spec_of, write
 ROOT = Path(__file__).parents[2]
 EARLIER, SHARDS = 3, 12
 LIMIT_S = 200.0
+ASKED_FOR = "sum(ray_halluc_ray_tokens_total{})"
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed here"),
@@ -130,6 +131,10 @@ def watched(
     )
     found = Watched(prometheus, folder / "out", plan.run_id)
     try:
+        eventually(lambda: (folder / "half").exists() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()[0]
+        eventually(lambda: found.value("ray_halluc_ray_actors{}") > 0 and found.value(ASKED_FOR) > 0)
+        (folder / "seen").touch()
         eventually(lambda: (folder / "done").exists() or process.poll() is not None)
         assert process.poll() is None, process.communicate()[0]
         eventually(lambda: found.value("ray_halluc_ray_actors{}") == 0)

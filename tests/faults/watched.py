@@ -1,8 +1,9 @@
 """A run with known faults that stays in sight at its end: `python -m tests.faults.watched SPEC`.
 
 One actor kills itself, one task reports a store that is away, one fails by its own fault; each report says
-that a batch was halved and how much GPU memory was held, which no machine without a GPU could show. At the
-end `done` appears beside the output, and the driver and its metrics live until `go` does.
+that a batch was halved and how much GPU memory was held, which no machine without a GPU could show. In its midst
+`half` appears beside the output, and the driver waits until `seen` does, so that no machine is too fast to be
+watched; at the end `done`, and the driver and its metrics live until `go`.
 """
 
 import os
@@ -51,11 +52,17 @@ def _first(mark: Path) -> bool:
 
 
 def _stay(folder: Path, progress: Progress) -> None:
-    if progress.message != "done":
-        return
-    (folder / "done").touch()
+    at_work = progress.shards_in_flight and progress.shards_done < progress.shards
+    if at_work and any(system == "asked" for system, _ in progress.rates) and _first(folder / "half"):
+        _wait_for(folder / "seen")
+    if progress.message == "done":
+        (folder / "done").touch()
+        _wait_for(folder / "go")
+
+
+def _wait_for(mark: Path) -> None:
     deadline = time.monotonic() + _LIMIT_S
-    while time.monotonic() < deadline and not (folder / "go").exists():
+    while time.monotonic() < deadline and not mark.exists():
         time.sleep(0.05)
 
 
