@@ -87,7 +87,7 @@ class UnsupportedNumber:
     """
 
     kind: ClassVar[str] = "unsupported_number"
-    semantics_version: ClassVar[int] = 1
+    semantics_version: ClassVar[int] = 2
     recorded_only: ClassVar[bool] = False
     Options: ClassVar[type[IndicatorOptions]] = UnsupportedNumberOptions
 

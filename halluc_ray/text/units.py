@@ -90,12 +90,12 @@ SUFFIXES = rf"(?:[\s-]?(?:{'|'.join(_WORDS)})(?![A-Za-z])|\s?(?:{'|'.join(_SIGNS
 
 
 def unit_of(spelling: str) -> Unit | None:
-    """The unit that a spelling names, or None.
+    r"""The unit that a spelling names, behind any space or hyphen, or None.
 
-    >>> unit_of("km")
+    >>> unit_of("\u00a0km")
     Unit(measures='length', factor=Decimal('1000'))
     """
-    plain = re.sub(r"[\s-]+", " ", spelling.strip(" \t\n-").lower())
+    plain = re.sub(r"[\s-]+", " ", spelling.lower()).strip()
     if plain.endswith("$"):
         plain = "$" if plain in ("us$", "$") else ""
     return UNITS.get(plain)
