@@ -30,6 +30,10 @@ _WIDTH_OF_NO_TERMINAL = 120
 def gc(
     store: Annotated[str, typer.Argument(metavar="STORE", help="Output root of runs: a folder or an s3:// URI.")],
     keep: Annotated[str, typer.Option(metavar="AGE", help="Keep runs this long after their last sign: 30d, 12h.")],
+    nights: Annotated[
+        str | None,
+        typer.Option(metavar="AGE", help="Nights keep their runs this long, the last one always; default: for good."),
+    ] = None,
     wait: Annotated[str, typer.Option(metavar="AGE", help="Free what was marked this long ago.")] = "24h",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would be done.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything that was found as JSON.")] = False,
@@ -43,9 +47,12 @@ def gc(
     halluc-ray gc s3://evals/out --keep 30d --dry-run
 
     halluc-ray gc s3://evals/out --keep 30d
+
+    halluc-ray gc s3://evals/out --keep 30d --nights 400d
     """
     with exits():
         keep_s, wait_s = seconds("--keep", keep), seconds("--wait", wait)
+        nights_s = None if nights is None else seconds("--nights", nights)
         from halluc_ray.retention import collect
         from halluc_ray.storage import open_store
 
@@ -55,7 +62,14 @@ def gc(
                 hold()
                 tell(what, done, total)
 
-            found = collect(open_store(store), keep_s=keep_s, wait_s=wait_s, dry_run=dry_run, on_progress=show)
+            found = collect(
+                open_store(store),
+                keep_s=keep_s,
+                wait_s=wait_s,
+                nights_s=nights_s,
+                dry_run=dry_run,
+                on_progress=show,
+            )
         if as_json:
             typer.echo(found.to_json())
         else:

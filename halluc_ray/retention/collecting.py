@@ -49,6 +49,7 @@ def collect(
     *,
     keep_s: float,
     wait_s: float,
+    nights_s: float | None = None,
     dry_run: bool = False,
     now: float | None = None,
     on_progress: OnProgress | None = None,
@@ -60,6 +61,8 @@ def collect(
         keep_s: runs stay for so long after their last sign, in seconds; at least an hour.
         wait_s: between mark and freeing, in seconds. Under an hour no driver may be at work in the store; 0
             frees at once.
+        nights_s: a night keeps its runs for so long after its scheduled date, in seconds, and the last night of a
+            suite however old; None: for good.
         dry_run: write nothing, and say what would be done.
         now: Unix seconds; default: the store's clock, and this machine's for a dry run.
         on_progress: told how far it is.
@@ -79,7 +82,7 @@ def collect(
     beating = beating_stages(store, stages.values(), now=now)
     if wait_s < SHORT_S:
         _refuse_drivers(store, stages, beating, now=now, wait_s=wait_s)
-    keeper = Keeper(store, keep_s=keep_s, now=now, beating=beating)
+    keeper = Keeper(store, keep_s=keep_s, nights_s=nights_s, now=now, beating=beating)
     survey = _survey(store, stages, keeper.look(), now=now, quiet=not beating, tell=tell)
     judged = judge(survey.garbage, read_marks(store))
     ripe, waiting = _split(judged, survey, wait_s=wait_s, now=now)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from halluc_ray.engine.heartbeat import read_beat
@@ -23,7 +24,7 @@ LIVING_S = 3600.0
 """A driver beats every few seconds; one whose last beat is older than this is gone."""
 
 _RUN_FILE = re.compile(r"^runs/([0-9a-f]{16})/.+$")
-_NAMES_RUNS = re.compile(r"^suites/[^/]+/(nights|releases)/[^/]+$")
+_NAMES_RUNS = re.compile(r"^suites/(?P<suite>[^/]+)/(nights/(?P<date>\d{4}-\d{2}-\d{2})?|releases/)[^/]+$")
 _STAGES = re.compile(rf"\b{STAGE_NAME}\b".encode())
 _RUNS = re.compile(rb"\b[0-9a-f]{16}\b")
 
@@ -78,13 +79,17 @@ class Keeper:
     Args:
         store: the store.
         keep_s: a run is kept for so long after its last sign, in seconds.
+        nights_s: a night keeps its runs for so long after its scheduled date, in seconds; None: for good.
         now: Unix seconds by the store's clock.
         beating: stage that a living driver works on -> id of its run; see `beating_stages`.
     """
 
-    def __init__(self, store: ObjectStore, *, keep_s: float, now: float, beating: Mapping[str, str]) -> None:
+    def __init__(
+        self, store: ObjectStore, *, keep_s: float, nights_s: float | None, now: float, beating: Mapping[str, str]
+    ) -> None:
         self._store = store
         self._oldest = now - keep_s
+        self._first_night = "" if nights_s is None else str(datetime.fromtimestamp(max(now - nights_s, 0), UTC).date())
         self._beating = dict(beating)
         self._read: dict[tuple[str, str], frozenset[bytes]] = {}
 
@@ -121,8 +126,13 @@ class Keeper:
                 yield why
 
     def _named(self) -> Mapping[Why, frozenset[str]]:
-        """Run ids that nights and releases name."""
-        infos = [info for info in self._store.list("suites/") if _NAMES_RUNS.match(info.key)]
+        """Run ids that releases, and nights that keep theirs, name."""
+        matches = [(info, match) for info in self._store.list("suites/") if (match := _NAMES_RUNS.match(info.key))]
+        last: dict[str, str] = {}
+        for _, match in matches:
+            last[match["suite"]] = max(last.get(match["suite"], ""), match["date"] or "")
+        since = {suite: min(self._first_night, date) for suite, date in last.items()}
+        infos = [info for info, match in matches if match["date"] is None or match["date"] >= since[match["suite"]]]
         names = self._names_in(infos, _RUNS)
         found: dict[Why, set[str]] = {Why.NIGHT: set(), Why.RELEASE: set()}
         for key, run_ids in names.items():

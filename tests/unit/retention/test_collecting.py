@@ -1,6 +1,7 @@
 """What is freed, what is kept and why, on real runs in a folder."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,22 @@ def test_a_run_that_history_names_stays(spec: dict[str, Any], name: Any, why: st
     last = freed(run)
     assert held(run.store) == before
     assert [(kept.run_id, kept.why) for kept in last.kept] == [(run.run_id, (why,))]
+
+
+def test_a_night_keeps_its_run_for_so_long_and_the_last_one_for_good(spec: dict[str, Any]) -> None:
+    run = begin(spec)
+    report_of(run)
+    until = "2026-11-24"
+    as_night(run)
+    year = {"nights_s": 365 * DAY, "now": datetime.fromisoformat(f"{until}T12:00+00:00").timestamp() + 366 * DAY}
+    assert State.MARKED not in {state for state, _ in said(call(run.store, dry_run=True, **year))}
+    later = a_night("2026-11-25").model_copy(update={"run_id": "e" * 16})
+    write_night(run.store, later)
+    assert said(call(run.store, dry_run=True)) == set()
+    assert said(call(run.store, dry_run=True, **year | {"nights_s": 367 * DAY})) == set()
+    assert said(call(run.store, dry_run=True, **year)) == {(State.MARKED, Reason.STAGE), (State.MARKED, Reason.RUN)}
+    name_release(run.store, suite="qa", release="v1", date=until)
+    assert said(call(run.store, dry_run=True, **year)) == set()
 
 
 def test_a_run_that_is_worked_on_stays_however_old(spec: dict[str, Any]) -> None:
