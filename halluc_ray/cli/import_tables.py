@@ -20,8 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from halluc_ray.corpora.importing import ImportResult, SourceLook
-    from halluc_ray.corpora.importing.importing import ImportProgress
+    from halluc_ray.corpora.importing import ImportProgress, ImportResult, SourceLook
 
 _LINE_EVERY_S = 5.0
 _MAX_REASONS = 20

@@ -12,12 +12,12 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from halluc_ray.corpora.importing.account import ImportOptions, ImportResult
 from halluc_ray.corpora.importing.publishing import IMPORT
 from halluc_ray.corpora.importing.sources import HubDataset, Source, SourceFile
 from halluc_ray.storage.digests import digests
 
 if TYPE_CHECKING:
-    from halluc_ray.corpora.importing.importing import ImportOptions, ImportResult
     from halluc_ray.corpora.importing.writer import PartFile
 
 VERSION = 1
