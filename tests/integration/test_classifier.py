@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from halluc_ray.config import RunSpec
 from halluc_ray.evaluation import Evaluation, evaluate, find_samples
 
-NUM_ROWS = 6_735
+NUM_ROWS = 2_000
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,7 @@ def evaluated(
         "uri": str(corpora / "sst2"),
         "columns": {"id": "id", "prompt": "text", "reference": "reference"},
         "where": "split = 'dev'",
+        "limit": NUM_ROWS,
     }
     return evaluate(
         RunSpec.model_validate(
@@ -38,9 +39,17 @@ def evaluated(
 
 
 @pytest.fixture(scope="module")
-def plain_predictions(corpora: Path, sentiment_checkpoint: Path) -> dict[str, str]:
-    """Id -> label, from a loop with nothing of ours in it."""
-    table = pq.read_table(corpora / "sst2" / "part-000.parquet", filters=[("split", "=", "dev")])
+def answers(evaluated: Evaluation) -> dict[str, str]:
+    """Id -> response."""
+    found = find_samples(evaluated.run_uri, where=None, limit=NUM_ROWS + 1)
+    return dict(zip(found["id"].to_pylist(), found["response"].to_pylist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def plain_predictions(corpora: Path, sentiment_checkpoint: Path, answers: dict[str, str]) -> dict[str, str]:
+    """Id -> label of the rows that were chosen, from a loop with nothing of ours in it."""
+    filters = [("split", "=", "dev"), ("id", "in", list(answers))]
+    table = pq.read_table(corpora / "sst2" / "part-000.parquet", filters=filters)
     tokenizer = AutoTokenizer.from_pretrained(sentiment_checkpoint)
     model = AutoModelForSequenceClassification.from_pretrained(sentiment_checkpoint).eval()
     rows = sorted(table.select(["id", "text"]).to_pylist(), key=lambda row: len(row["text"]))
@@ -61,10 +70,9 @@ def test_accuracy_is_that_of_a_fitted_classifier(evaluated: Evaluation) -> None:
     assert 1 - rate["rate"] >= 0.77
 
 
-def test_predictions_are_those_of_a_plain_loop(evaluated: Evaluation, plain_predictions: dict[str, str]) -> None:
-    found = find_samples(evaluated.run_uri, where=None, limit=NUM_ROWS + 1)
-    ours = dict(zip(found["id"].to_pylist(), found["response"].to_pylist(), strict=True))
-    assert ours == plain_predictions
+def test_predictions_are_those_of_a_plain_loop(answers: dict[str, str], plain_predictions: dict[str, str]) -> None:
+    assert len(answers) == NUM_ROWS
+    assert answers == plain_predictions
 
 
 def test_the_rate_is_a_count_of_the_predictions(
@@ -72,5 +80,5 @@ def test_the_rate_is_a_count_of_the_predictions(
 ) -> None:
     table = pq.read_table(corpora / "sst2" / "part-000.parquet", filters=[("split", "=", "dev")])
     truth = dict(zip(table["id"].to_pylist(), table["reference"].cast(pa.string()).to_pylist(), strict=True))
-    wrong = sum(plain_predictions[key] != {"0": "negative", "1": "positive"}[truth[key]] for key in truth)
+    wrong = sum(plain_predictions[key] != {"0": "negative", "1": "positive"}[truth[key]] for key in plain_predictions)
     assert next(r for r in evaluated.report["rates"] if not r["slice"])["hallucinated"] == wrong
