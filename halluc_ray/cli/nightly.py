@@ -168,8 +168,8 @@ def _print_night(console: Console, night: SuiteNight) -> None:
 
 
 def cost_words(seconds: Mapping[str, float], money: float | None) -> str:
-    """What a spec's night held and cost, to stand behind other words; money to the hundredth."""
-    held = "".join(f"; {kind} held {s:,.1f} device-seconds" for kind, s in seconds.items())
+    """What all commands on a spec's run held and cost, to stand behind other words; money to the hundredth."""
+    held = "".join(f"; so far the run held {kind} for {s:,.1f} device-seconds" for kind, s in seconds.items())
     return held + ("" if money is None else f"; {_money(money)} by the suite's prices")
 
 

@@ -51,7 +51,7 @@ def test_a_job_says_how_it_is_called(arguments, capsys):
     [(None, ""), (0.0, "; 0.00 by"), (1.86e-06, "; less than 0.01 by"), (1234.567, "; 1,234.57 by")],
 )
 def test_money_is_said_as_money(money, words):
-    assert cost_words({"cpu": 12.34}, money).startswith(f"; cpu held 12.3 device-seconds{words}")
+    assert cost_words({"cpu": 12.34}, money).startswith(f"; so far the run held cpu for 12.3 device-seconds{words}")
 
 
 def test_a_job_refuses_an_output_that_vanishes(tmp_path, monkeypatch, capsys):
