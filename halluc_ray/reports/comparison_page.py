@@ -164,7 +164,7 @@ def _points(share: float | None) -> str:
 
 
 def _tick(share: float) -> str:
-    """Where an axis is marked, in percent points."""
+    """Where an axis is marked, in percentage points."""
     return f"{100 * share:+g}".replace("-", "\N{MINUS SIGN}") if share else "0"
 
 

@@ -186,7 +186,7 @@ def _address(name: str, standing: frozenset[str]) -> str:
 
 
 def _points(change: float | None, digits: int = 1) -> str:
-    """A difference in percent points, with a true sign; none where it rounds to nothing."""
+    """A difference in percentage points, with a true sign; none where it rounds to nothing."""
     if change is None:
         return "–"
     text = f"{100 * change:+.{digits}f}"
