@@ -21,6 +21,7 @@ from typing import Any
 
 from halluc_ray.config import canonical_json
 from halluc_ray.errors import ObjectMissing, StoreError
+from halluc_ray.logs import reason_of
 from halluc_ray.storage import ObjectStore, keys
 
 PERIOD_S = 2.0
@@ -118,6 +119,12 @@ class Heartbeat:
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._thread.join(timeout=_MAX_SILENCE_S)
+        try:
+            self._withdraw()
+        except StoreError as error:  # why the work ended is what must be heard; others soon see the beat stand still
+            log.warning("heartbeat left behind", extra={"reason": reason_of(error)})
+
+    def _withdraw(self) -> None:
         for stage in self._stages:
             beat = read_beat(self._store, stage)
             if beat is not None and beat["owner"]["token"] == self._owner.token:

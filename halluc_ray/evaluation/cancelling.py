@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from typing import Self
 
 from halluc_ray.config import RunSpec
@@ -73,7 +74,8 @@ class CancelWatch:
         self._stop.set()
         self._thread.join(timeout=_MAX_SILENCE_S)
         if self._heard.is_set():
-            self._store.delete(self._key)
+            with suppress(StoreError):  # the next driver removes it
+                self._store.delete(self._key)
 
     def look(self) -> None:
         """Raises RunIncomplete where the run was cancelled."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from halluc_ray.config import EndpointSystem, RunSpec
@@ -143,7 +143,8 @@ def _compute(
     try:
         driven = driver.run()
     except (KeyboardInterrupt, SystemExit, RunIncomplete):
-        _note(run, driver.driven(), tally=tally, started=started)
+        with suppress(StoreError):
+            _note(run, driver.driven(), tally=tally, started=started)
         raise
     earlier.add_rest(tally)
     metrics.show(tally.progress(), tally.vitals)
