@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from halluc_ray.config import RunSpec
     from halluc_ray.engine.progress import Progress
     from halluc_ray.suites.nightly import SuiteNight
+    from halluc_ray.suites.suite import Suite
 
 _WIDTH_OF_NO_TERMINAL = 120
 _MISSED_SHOWN = 10
@@ -85,11 +86,8 @@ def run_suite(
         check: called with each spec before it runs; raises to refuse it.
     """
     from halluc_ray.cli.progress import progress_view
-    from halluc_ray.suites.gating import read_gate
     from halluc_ray.suites.nightly import run_night
-    from halluc_ray.suites.notify import tell
     from halluc_ray.suites.reading import read_suite
-    from halluc_ray.suites.tonight import suite_store
 
     suite = read_suite(location, overrides=overrides)
     date = date or str(datetime.datetime.now(datetime.UTC).date())
@@ -101,7 +99,18 @@ def run_suite(
             view(progress)
 
         night = run_night(suite, date=date, on_progress=show, check=check)
-    _print_night(console, night)
+    with resumable():
+        _print_night(console, night)
+        _show_and_tell(suite, night, console=console, save=save)
+    return night_exit_code(night)
+
+
+def _show_and_tell(suite: Suite, night: SuiteNight, *, console: Console, save: Path | None) -> None:
+    """Keep the gates' files, bring the site up to date, and tell who wants to know."""
+    from halluc_ray.suites.gating import read_gate
+    from halluc_ray.suites.notify import tell
+    from halluc_ray.suites.tonight import suite_store
+
     store = suite_store(suite)
     if save is not None:
         for spec in night.specs:
@@ -114,7 +123,6 @@ def run_suite(
         troubles = tell(store, night, suite.notify, site=page)
     for trouble in troubles:
         typer.echo(f"warning: {trouble}", err=True)
-    return night_exit_code(night)
 
 
 def night_exit_code(night: SuiteNight) -> int:

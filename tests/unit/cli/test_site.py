@@ -1,5 +1,10 @@
 """The site from the command line: made beside the suite or elsewhere, and never a reason for a night to fail."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 from typer.testing import CliRunner
 
@@ -10,6 +15,7 @@ from halluc_ray.storage import open_store
 from halluc_ray.suites.nights import read_nights
 from halluc_ray.suites.suite import load_suite
 from tests.unit.suites.histories import made_history
+from tests.unit.suites.hooks import hook
 
 
 @pytest.fixture
@@ -56,3 +62,19 @@ def test_a_night_without_a_record_leaves_the_site_as_it_is(here, capsys):
     assert "no spec at qa.yaml" in out.err
     assert "Site  " not in out.out
     assert not (here / "out" / "site").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.usefixtures("hears_interrupts")
+def test_a_night_that_is_interrupted_while_it_tells_ends_in_4(here, number):
+    with hook((200, {}, 20.0)) as slow:
+        command = [sys.executable, "-m", "halluc_ray.cli.app", "nightly", "suite.yaml"]
+        command += ["--set", f"notify=[{{url: '{slow.url}'}}]"]
+        night = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 30
+        while not slow.bodies and time.monotonic() < deadline:
+            time.sleep(0.05)
+        night.send_signal(number)
+        said = night.communicate(timeout=30)[1]
+    assert night.returncode == 4, said
+    assert "Interrupted: what was committed stays" in said
