@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from halluc_ray.errors import SpecError
+from halluc_ray.records.runs import IndicatorRecord
 from halluc_ray.reports.cells import MAX_CELLS, cell_order, cell_values
 from halluc_ray.reports.comparison import SCHEMA_VERSION, Comparison, Crossing, Difference, Flip, Pairing
 from halluc_ray.reports.flips import find_flips
@@ -186,12 +187,20 @@ def _notes(a: Side, b: Side, found: Sequence[PairedSystems], by: str) -> Iterato
     for mine in a.record.indicators:
         if mine.name not in theirs:
             yield f"indicator {mine.name} is in A alone and is left out"
-        elif mine != theirs[mine.name]:
-            yield f"indicator {mine.name} has other options in B: the difference is not the systems' alone"
+        elif other := other_than(mine, theirs[mine.name]):
+            yield f"indicator {mine.name} has {other} in B: the difference is not the systems' alone"
     for name in sorted(set(theirs) - {indicator.name for indicator in a.record.indicators}):
         yield f"indicator {name} is in B alone and is left out"
     if a.record.corpus.cluster != b.record.corpus.cluster:
         yield f"clusters are those of A ({a.record.corpus.cluster}); B has {b.record.corpus.cluster}"
+
+
+def other_than(mine: IndicatorRecord, theirs: IndicatorRecord) -> str:
+    """What of the other run's indicator keeps its numbers from being compared; empty where nothing does."""
+    if mine == theirs:
+        return ""
+    is_other = (mine.kind, mine.semantics_version) != (theirs.kind, theirs.semantics_version)
+    return f"another definition ({theirs.kind}, version {theirs.semantics_version})" if is_other else "other options"
 
 
 def _nothing_in_common(a: Side, b: Side, pairs: Pairs) -> str:

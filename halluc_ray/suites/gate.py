@@ -67,7 +67,7 @@ def gate(
         power=policy.power,
         not_judged=skipped,
         worst=worst,
-        notes=tuple(note for subject in subjects.each for note in subject.notes),
+        notes=tuple(dict.fromkeys(note for subject in subjects.each for note in subject.notes)),
         checks=tuple(checks),
     )
 

@@ -6,14 +6,14 @@ Knows how runs are reduced and paired; knows no limit. Caller: `gate`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from halluc_ray.errors import SpecError
 from halluc_ray.evaluation.comparing import Target, systems_of
 from halluc_ray.reports import build_report
-from halluc_ray.reports.comparing import PairedSystems, pair_systems
+from halluc_ray.reports.comparing import PairedSystems, other_than, pair_systems
 from halluc_ray.reports.duplicates import NO_DUPLICATES
 from halluc_ray.reports.pair_counts import PairedCell
 from halluc_ray.reports.pairing import ID, ROW
@@ -124,7 +124,8 @@ def _subject(side: Side, report: Report, partner: Side | None, *, by: str | None
     found = pair_systems(partner, side, by=by, slices=side.record.slices)
     pairs = {(cell.indicator, cell.slice, cell.cell): cell for cell in found.cells}
     mine, other = ((one.system.count, one.name, one.corpus) for one in (side, partner))
-    return Subject(side, rates, effects, pairs, "the baseline lacks it", mine == other, _notes(found, by))
+    notes = tuple(_notes(found, side, partner))
+    return Subject(side, rates, effects, pairs, "the baseline lacks it", mine == other, notes)
 
 
 def _partner(side: Side, sides: list[Side], theirs: list[Side]) -> Side | None:
@@ -141,11 +142,16 @@ def _chosen(sides: list[Side], name: str | None) -> list[Side]:
     return found
 
 
-def _notes(found: PairedSystems, by: str) -> tuple[str, ...]:
+def _notes(found: PairedSystems, side: Side, partner: Side) -> Iterator[str]:
     pairing = found.pairing
-    if not (pairing.only_a or pairing.only_b):
-        return ()
-    return (
-        f"{pairing.system_b}: {pairing.paired:,} units have a partner by {by}; {pairing.only_a:,} are in the baseline "
-        f"alone and {pairing.only_b:,} in the run alone: no increase is measured on these",
-    )
+    if pairing.only_a or pairing.only_b:
+        yield (
+            f"{pairing.system_b}: {pairing.paired:,} units have a partner by {found.question.by}; "
+            f"{pairing.only_a:,} are in the baseline alone and {pairing.only_b:,} in the run alone: "
+            "no increase is measured on these"
+        )
+    before = {indicator.name: indicator for indicator in partner.record.indicators}
+    for mine in side.record.indicators:
+        other = other_than(mine, before[mine.name]) if mine.name in before else ""
+        if other:
+            yield f"indicator {mine.name} has {other} in the baseline: an increase is not the systems' alone"

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from halluc_ray.cli.app import app
 from halluc_ray.errors import SpecError
+from halluc_ray.indicators.answer_mismatch import AnswerMismatch
 from halluc_ray.suites.gate import gate
 from halluc_ray.suites.gate_files import gate_files, junit_xml, markdown
 from halluc_ray.suites.policy import load_policy
@@ -107,6 +108,23 @@ def test_a_corpus_that_grew_is_paired_by_id(runs):
     assert result.by == "id"
     assert result.checks[0].rows == 30
     assert "30 units have a partner by id; 0 are in the baseline alone and 1,170 in the run alone" in result.notes[0]
+
+
+def test_a_baseline_of_another_definition_is_told(runs, tmp_path, monkeypatch):
+    write(tmp_path / "corpus" / "x.parquet", corpus())
+    mapped = {"columns": {**COLUMNS, "response": "base"}}
+
+    def again():
+        return begin(spec_of(tmp_path / "corpus", tmp_path / "out", corpus=mapped)).uri
+
+    before = again()
+    monkeypatch.setattr(AnswerMismatch, "semantics_version", 99)
+    lenient = policy("rules: [{max_increase: 0.5}]")
+    assert gate(again(), policy=lenient, baseline=before).notes == (
+        "indicator answer_mismatch has another definition (answer_mismatch, version 1) in the baseline: "
+        "an increase is not the systems' alone",
+    )
+    assert gate(before, policy=lenient, baseline=before).notes == ()
 
 
 def test_an_unchanged_run_passes_at_any_size(runs):
