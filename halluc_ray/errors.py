@@ -48,6 +48,10 @@ class StoreUnavailable(StoreError):
     retryable = True
 
 
+class StoreFull(StoreError):
+    """The object store has no room left: what is committed stands, and the same command goes on when there is."""
+
+
 class ObjectMissing(StoreError):
     """A key that was asked for is not in the store."""
 

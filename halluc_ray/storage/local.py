@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from halluc_ray.errors import ObjectChanged, ObjectMissing, StoreError, StoreUnavailable
+from halluc_ray.errors import ObjectChanged, ObjectMissing, StoreError, StoreFull, StoreUnavailable
 from halluc_ray.storage.store import ObjectInfo
 
 _TEMPORARY = ".tmp-"
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _WHAT_TO_DO = {
     errno.ENOSPC: "the disk is full; free some space and run again, what is committed stands",
     errno.EDQUOT: "the disk quota is used up; free some space and run again, what is committed stands",
@@ -211,4 +212,5 @@ def _explained(path: Path, *, writing: bool = False) -> Iterator[None]:
         reason = f"{'can not write' if writing else 'can not read'} {path}: {error.strerror or error}"
         if error.errno in _PASSING:
             raise StoreUnavailable(f"{reason}; the file system may recover, the same command goes on") from error
-        raise StoreError(f"{reason}; {_WHAT_TO_DO.get(error.errno or 0, 'check the output folder')}") from error
+        kind = StoreFull if error.errno in _FULL else StoreError
+        raise kind(f"{reason}; {_WHAT_TO_DO.get(error.errno or 0, 'check the output folder')}") from error

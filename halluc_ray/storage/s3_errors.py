@@ -8,7 +8,7 @@ from __future__ import annotations
 from botocore import exceptions as boto
 from botocore.exceptions import ClientError
 
-from halluc_ray.errors import ObjectMissing, StoreError, StoreUnavailable
+from halluc_ray.errors import ObjectMissing, StoreError, StoreFull, StoreUnavailable
 
 _CREDENTIALS = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, the profile or the machine's role"
 _REGION = "set store.region (or AWS_REGION) to the bucket's region"
@@ -110,4 +110,5 @@ def _refused(error: ClientError, *, at: str, where: str) -> StoreError:
             f"{at}: the server is busy or failing ({status} {code} {message}); the same command goes on"
         )
     what_to_do = _BY_CODE.get(code) or _BY_CODE.get(_BY_STATUS.get(code, ""))
-    return StoreError(f"{at}: {what_to_do or 'the server refused'} ({status} {code} {message})".replace(" )", ")"))
+    kind = StoreFull if code == "QuotaExceeded" else StoreError
+    return kind(f"{at}: {what_to_do or 'the server refused'} ({status} {code} {message})".replace(" )", ")"))

@@ -11,8 +11,9 @@ import pytest
 
 from halluc_ray.config import RunSpec
 from halluc_ray.engine.progress import Progress
-from halluc_ray.errors import RunIncomplete
+from halluc_ray.errors import RunIncomplete, StoreFull
 from halluc_ray.evaluation import evaluate
+from halluc_ray.storage import open_store
 
 ROWS = 2_000
 
@@ -56,6 +57,8 @@ def test_a_full_disk_is_incomplete_and_the_same_command_goes_on(
         evaluate(spec)
     markers = {path: path.read_bytes() for path in small_disk.glob("stages/*/commits/*")}
     assert markers
+    with pytest.raises(StoreFull, match="disk is full"):
+        open_store(str(small_disk)).put("runs/x/report.html", b"x" * 2**20)
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
     done = evaluate(spec)
     assert (done.report["rates"][0]["rows"], done.report["rates"][0]["hallucinated"]) == (ROWS, ROWS // 4)

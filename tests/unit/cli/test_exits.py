@@ -19,7 +19,8 @@ def test_every_error_has_a_documented_code():
     codes = {cls.__name__: exit_code(cls("x")) for cls in every_error() if cls.__module__ == "halluc_ray.errors"}
     assert codes.pop("ConservationError") == 1
     assert {name for name, code in codes.items() if code == 4} == {
-        "EndpointUnavailable", "OutOfMemory", "QuotaSpent", "RunIncomplete", "StoreUnavailable", "WorkerLost"
+        "EndpointUnavailable", "OutOfMemory", "QuotaSpent", "RunIncomplete", "StoreFull", "StoreUnavailable",
+        "WorkerLost",
     }  # fmt: skip
     assert set(codes.values()) == {2, 4}
 
