@@ -12,7 +12,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from halluc_ray.config.digest import canonical_json
 from halluc_ray.errors import ObjectMissing, StoreError
@@ -41,7 +41,8 @@ def condemned(store: ObjectStore, names: Iterable[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        store.delete(key)
+        with suppress(StoreError):  # runs heed it for a while, and the next collector removes it
+            store.delete(key)
 
 
 def wait_until_free(
