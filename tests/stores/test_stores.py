@@ -169,7 +169,7 @@ class TestLocal:
         done = subprocess.run(["unshare", "-rm", "sh", "-c", mount, script], capture_output=True, text=True, timeout=60)
         if "mount" in done.stderr or "unshare" in done.stderr:
             pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
-        refusal = f"StoreError can not write {tmp_path}/big: No space left on device; the disk is full"
+        refusal = f"StoreFull can not write {tmp_path}/big: No space left on device; the disk is full"
         assert done.stdout.count(refusal) == 2, done.stdout + done.stderr
         assert "['small']" in done.stdout
 
