@@ -16,12 +16,11 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 from scipy.stats import binom
 
-from halluc_ray.statistics.intervals import wilson
+from halluc_ray.statistics.intervals import Interval, square_and_add, wilson
 from halluc_ray.statistics.paired_counts import ClusterSums, PairedCounts
 
 _SMALLEST_LEVEL = 1e-13
 _HALVINGS = 60
-Interval = tuple[float, float, float]
 
 
 def mcnemar(*, worse: int, better: int) -> float:
@@ -66,10 +65,7 @@ def difference(*, worse: float, better: float, both: float, neither: float, conf
     low, high = wilson([count_a, count_b], defined=[pairs, pairs], confidence=confidence)
     rate_a, rate_b = count_a / pairs, count_b / pairs
     phi = _phi(worse=worse, better=better, both=both, neither=neither)
-    down_b, up_b, down_a, up_a = rate_b - low[1], high[1] - rate_b, rate_a - low[0], high[0] - rate_a
-    below = math.sqrt(max(0.0, down_b**2 - 2 * phi * down_b * up_a + up_a**2))
-    above = math.sqrt(max(0.0, up_b**2 - 2 * phi * up_b * down_a + down_a**2))
-    return rate_b - rate_a, float(rate_b - rate_a - below), float(rate_b - rate_a + above)
+    return square_and_add((rate_a, low[0], high[0]), (rate_b, low[1], high[1]), phi=phi)
 
 
 def clustered_difference(sums: ClusterSums, *, confidence: float) -> Interval:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import ceil, hypot
+from math import ceil
 from typing import Any
 
 from halluc_ray.reports.report import Rate
 from halluc_ray.reports.views import largest_cells
+from halluc_ray.statistics.intervals import square_and_add
 from halluc_ray.suites.site.latest import LatestNight, place_of
 from halluc_ray.suites.subjects import cell_key
 
@@ -165,12 +166,7 @@ def worst_by_rate(latest: Sequence[LatestNight]) -> list[WorstSlice]:
 
 
 def worst_by_increase(latest: Sequence[LatestNight]) -> list[WorstSlice]:
-    """Slice cells that rose, those whose rise is surest first: by the lower end of its interval.
-
-    Reference:
-        Newcombe 1998, "Interval estimation for the difference between independent proportions", Statistics in
-        Medicine 17:873-890, method 10: the ends of the two Wilson intervals, square and add.
-    """
+    """Slice cells that rose, those whose rise is surest first: by the lower end of its interval."""
     found = []
     for one, rate in _cells(latest):
         before = one.before.get(place_of(rate))
@@ -180,11 +176,7 @@ def worst_by_increase(latest: Sequence[LatestNight]) -> list[WorstSlice]:
 
 
 def _increase(spec: str, rate: Rate, before: Rate) -> WorstSlice:
-    now, now_low, now_high = _numbers(rate)
-    then, then_low, then_high = _numbers(before)
-    low = now - then - hypot(now - now_low, then_high - then)
-    high = now - then + hypot(now_high - now, then - then_low)
-    return WorstSlice(spec, rate, before, now - then, low, high)
+    return WorstSlice(spec, rate, before, *square_and_add(_numbers(before), _numbers(rate)))
 
 
 def _numbers(rate: Rate) -> tuple[float, float, float]:
