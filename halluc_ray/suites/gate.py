@@ -17,9 +17,17 @@ from halluc_ray.statistics.paired import paired_difference
 from halluc_ray.suites.judging import Measured, Question, judge, measure_increase, measure_share
 from halluc_ray.suites.policy import GatePolicy, GateRule
 from halluc_ray.suites.subjects import Subject, Subjects, cell_key, subjects_of
-from halluc_ray.suites.verdicts import SCHEMA_VERSION, Check, GateResult, Verdict, WorstCell, cell_name, percent
+from halluc_ray.suites.verdicts import (
+    SCHEMA_VERSION,
+    WORST_FIRST,
+    Check,
+    GateResult,
+    Verdict,
+    WorstCell,
+    cell_name,
+    percent,
+)
 
-_ORDER = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 Asked = list[tuple[Question, Measured]]
 
 
@@ -55,7 +63,7 @@ def gate(
         raise SpecError("the policy asks nothing of this run: no cell has as many rows as min_rows; lower it")
     checks = judge(_once(asked), policy=policy)
     worst = _worst(subjects, policy)
-    verdict = min((check.verdict for check in checks), key=_ORDER.index)
+    verdict = min((check.verdict for check in checks), key=WORST_FIRST.index)
     return GateResult(
         schema_version=SCHEMA_VERSION,
         verdict=verdict,

@@ -21,13 +21,13 @@ from halluc_ray.reports.report import Rate
 from halluc_ray.storage import ObjectStore, keys
 from halluc_ray.storage.store import ObjectInfo
 from halluc_ray.suites.nights import Night, check_date
-from halluc_ray.suites.verdicts import GateResult, Verdict
+from halluc_ray.suites.order import by_date_and_verdict
+from halluc_ray.suites.verdicts import GateResult
 
 _NIGHT = re.compile(r"^suites/([^/]+)/nights/(\d{4}-\d{2}-\d{2})-[0-9a-f]+\.json$")
 _REPORT = re.compile(r"^runs/([^/]+)/report\.json$")
 _READERS = 16
 _GATE = TypeAdapter(GateResult)
-_WORSE = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
 _MAX_OBJECT_BYTES = 64 << 20
 MAX_DATES = 90
 """Of each suite, the nights of so many latest dates are read."""
@@ -97,7 +97,7 @@ class History:
         Of several records of one date (another checkpoint was found when the night was run again) the one
         with the worst verdict: none that failed hides behind another.
         """
-        found = {(night.suite, night.spec): night for night in sorted(self.nights, key=_by_date_and_verdict)}
+        found = {(night.suite, night.spec): night for night in sorted(self.nights, key=by_date_and_verdict)}
         return sorted(found.values(), key=lambda night: (night.date, night.suite, night.spec), reverse=True)
 
     def last_runs(self, most: int) -> list[str]:
@@ -186,10 +186,6 @@ def _recent(listed: Mapping[str, ObjectInfo]) -> list[ObjectInfo]:
         dates.setdefault(match[1], set()).add(match[2])
     recent = {suite: set(sorted(found)[-MAX_DATES:]) for suite, found in dates.items()}
     return [info for match, info in matches if match[2] in recent[match[1]]]
-
-
-def _by_date_and_verdict(night: Night) -> tuple[str, int, str]:
-    return night.date, _WORSE.index(night.gate.verdict) if night.gate else -1, night.run_id
 
 
 def _keys(run_ids: Iterable[str], name: str) -> list[str]:

@@ -23,6 +23,9 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "INCONCLUSIVE"
 
 
+WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One limit on one system, indicator and cell.

@@ -11,7 +11,7 @@ from halluc_ray.reports.templating import render_template
 from halluc_ray.reports.words import json_text, page_words
 from halluc_ray.storage import ObjectStore, keys
 from halluc_ray.suites.nights import Night, read_nights, suites_of
-from halluc_ray.suites.site.order import VERDICTS, by_date_and_verdict, verdict_of, worst_verdict
+from halluc_ray.suites.order import VERDICTS, last_of_specs, verdict_of, worst_verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def _line(store: ObjectStore, suite: str, pages: ObjectStore) -> SuiteLine | Non
     nights = read_nights(store, suite, last_date=True)
     if not nights:
         return None
-    latest = {night.spec: night for night in sorted(nights, key=by_date_and_verdict)}
+    latest = last_of_specs(nights)
     tonight = tuple(latest[spec] for spec in sorted(latest))
     stands = pages.info(keys.site_key(suite)) is not None
     return SuiteLine(

@@ -15,8 +15,8 @@ from halluc_ray.errors import ObjectMissing, StoreError
 from halluc_ray.reports.report import Rate
 from halluc_ray.storage import ObjectStore, keys
 from halluc_ray.suites.history import KeptReport
-from halluc_ray.suites.nights import Night
-from halluc_ray.suites.site.order import VERDICTS, by_date_and_verdict, verdict_of
+from halluc_ray.suites.nights import Night, NightRate
+from halluc_ray.suites.order import VERDICTS, last_of_specs, verdict_of
 from halluc_ray.suites.subjects import cell_key
 
 Place = tuple[str, str, tuple[str, ...], str]
@@ -38,10 +38,19 @@ class LatestNight:
 
     def change(self, rate: Rate) -> float | None:
         """A rate less the baseline's; None where there is none."""
-        known = self.before.get(place_of(rate))
-        if known is None or known.rate is None or rate.rate is None:
-            return None
-        return rate.rate - known.rate
+        return _difference(rate, self.before.get(place_of(rate)))
+
+    def before_over_all(self, system: str, indicator: str) -> Rate | None:
+        """The baseline's rate over all rows."""
+        return self.before.get((system, indicator, (), cell_key({})))
+
+    def change_over_all(self, rate: NightRate) -> float | None:
+        """A rate of the night's record less the baseline's; None where there is none."""
+        return _difference(rate, self.before_over_all(rate.system, rate.indicator))
+
+
+def _difference(now: Rate | NightRate, before: Rate | None) -> float | None:
+    return None if before is None or before.rate is None or now.rate is None else now.rate - before.rate
 
 
 def latest_nights(store: ObjectStore, nights: Sequence[Night]) -> list[LatestNight]:
@@ -52,9 +61,8 @@ def latest_nights(store: ObjectStore, nights: Sequence[Night]) -> list[LatestNig
     Raises:
         StoreError: a report can't be read.
     """
-    found = {night.spec: night for night in sorted(nights, key=by_date_and_verdict)}
     latest = []
-    for night in sorted(found.values(), key=_first_to_read):
+    for night in sorted(last_of_specs(nights).values(), key=_first_to_read):
         before = _rates(store, night.baseline.run_id) if night.baseline else ()
         latest.append(LatestNight(night, _rates(store, night.run_id), {place_of(rate): rate for rate in before}))
     return latest

@@ -22,11 +22,10 @@ from halluc_ray.storage import ObjectStore
 from halluc_ray.suites.gating import read_gate
 from halluc_ray.suites.nights import Night, NightBaseline
 from halluc_ray.suites.site.marks import mark_of
-from halluc_ray.suites.verdicts import Check, GateResult, Verdict
+from halluc_ray.suites.verdicts import WORST_FIRST, Check, GateResult
 
 _HOME = "../index.html"
 _GATE = TypeAdapter(GateResult)
-_ORDER = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 _MOST_CHECKS = 60
 
 
@@ -82,7 +81,7 @@ def night_page(store: ObjectStore, night: Night, *, rule: Rule) -> bytes | None:
 
 def _notes(store: ObjectStore, night: Night, baseline: NightBaseline, rule: Rule) -> NightNotes:
     checks = _checks(store, night)
-    ranked = sorted(checks, key=lambda check: (_ORDER.index(check.verdict), -check.excess))
+    ranked = sorted(checks, key=lambda check: (WORST_FIRST.index(check.verdict), -check.excess))
     return NightNotes(
         place=SitePlace(night.suite, _HOME, night_mark(store, night, rule=rule), rule),
         spec=night.spec,

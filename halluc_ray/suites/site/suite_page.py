@@ -18,6 +18,7 @@ from halluc_ray.reports.views import cell_text
 from halluc_ray.reports.words import json_text, page_words
 from halluc_ray.storage import ObjectStore
 from halluc_ray.suites.nights import Night, NightRate
+from halluc_ray.suites.order import verdict_of, worst_verdict
 from halluc_ray.suites.site.heat import (
     LEVELS,
     SHIFTS,
@@ -29,7 +30,6 @@ from halluc_ray.suites.site.heat import (
 )
 from halluc_ray.suites.site.latest import LatestNight, latest_nights
 from halluc_ray.suites.site.marks import mark_of
-from halluc_ray.suites.site.order import verdict_of, worst_verdict
 from halluc_ray.suites.site.trend import missed_of, recent, trend_of
 
 _SHOWN_RATES = 6
@@ -148,18 +148,12 @@ def _lines(nights: Sequence[Night], shown: Sequence[Night], standing: frozenset[
 
 
 def _card(one: LatestNight, nights: Sequence[Night], standing: frozenset[str], tonight: str) -> SpecCard:
-    before = {(system, indicator): rate for (system, indicator, columns, _), rate in one.before.items() if not columns}
     ranked = sorted(one.night.rates, key=lambda rate: -(rate.rate if rate.rate is not None else -1.0))
-    rates = []
-    for rate in ranked[:_SHOWN_RATES]:
-        known = before.get((rate.system, rate.indicator))
-        both = known is not None and known.rate is not None and rate.rate is not None
-        rates.append((rate, (rate.rate or 0.0) - (known.rate or 0.0) if both and known else None))
     missed = missed_of([night for night in nights if night.spec == one.night.spec])
     return SpecCard(
         line=_line(one.night, standing, {}),
         is_tonight=one.night.date == tonight,
-        rates=tuple(rates),
+        rates=tuple((rate, one.change_over_all(rate)) for rate in ranked[:_SHOWN_RATES]),
         hidden=len(ranked[_SHOWN_RATES:]),
         missed=tuple(missed[-_SHOWN_MISSED:]),
         worst=next(iter([*worst_by_increase([one]), *worst_by_rate([one])]), None),

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from halluc_ray.suites.nights import Night, NightRate
+from halluc_ray.suites.order import VERDICTS, by_date_and_verdict, verdict_of
 from halluc_ray.suites.site.latest import LatestNight
-from halluc_ray.suites.site.order import VERDICTS, by_date_and_verdict, verdict_of
 
 _UNIT = 100_000
 _MOST_RATES = 40_000
@@ -80,7 +80,7 @@ def _series(name: tuple[str, str], tables: Sequence[Mapping[tuple[str, str], Nig
     system, indicator = name
     rows = [_numbers(table.get(name)) for table in tables]
     low, high, hallucinated, defined, total = (list(column) for column in zip(*rows, strict=True))
-    before = one.before.get((system, indicator, (), "[]"))
+    before = one.before_over_all(system, indicator)
     return {
         "system": system,
         "indicator": indicator,

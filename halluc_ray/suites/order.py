@@ -1,11 +1,13 @@
-"""Which of several nights comes last, and which verdict is worst. Pure; called by the site's pages."""
+"""Which of several nights comes last, and which verdict is worst. Pure; called by the history and the site's pages."""
 
 from __future__ import annotations
 
-from halluc_ray.suites.nights import Night
-from halluc_ray.suites.verdicts import Verdict
+from collections.abc import Iterable
 
-VERDICTS = ("", Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
+from halluc_ray.suites.nights import Night
+from halluc_ray.suites.verdicts import WORST_FIRST
+
+VERDICTS = ("", *reversed(WORST_FIRST))
 """The worst last; empty: there is no gate."""
 
 
@@ -17,6 +19,11 @@ def verdict_of(night: Night) -> str:
 def by_date_and_verdict(night: Night) -> tuple[str, int, str]:
     """Orders nights so that, of those of one date, none that failed hides behind another."""
     return night.date, VERDICTS.index(verdict_of(night)), night.run_id
+
+
+def last_of_specs(nights: Iterable[Night]) -> dict[str, Night]:
+    """The last night of each spec of one suite, and of several on one date the one with the worst verdict."""
+    return {night.spec: night for night in sorted(nights, key=by_date_and_verdict)}
 
 
 def worst_verdict(verdicts: list[str]) -> str:
