@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import yaml
 from halluc_ray.storage import open_store
 from infra.up.head import RayHead
 from tests.faults.conftest import NUM_SHARDS, WAIT_S, parts_by_shard, spec_of, stored
+from tests.nights import start_night
 from tests.unit.engine.whole import begin
 
 KILLS = 5
@@ -55,11 +55,11 @@ def here(tmp_path: Path, many_shards: Path) -> Path:
 
 def test_killed_at_five_random_moments(here: Path, ray_head: RayHead) -> None:
     begin(spec_of(here / "answers" / FIRST, str(here / "undisturbed")))
-    code, said = ends(a_night(here, ray_head, FIRST, "undisturbed"))
+    code, said = ends(start_night(here, ray_head, FIRST, "output=undisturbed"))
     assert code == 5, said
     shutil.copytree(here / "undisturbed", here / "killed")
     begin(spec_of(here / "answers" / SECOND, str(here / "undisturbed")))
-    code, said = ends(a_night(here, ray_head, SECOND, "undisturbed"))
+    code, said = ends(start_night(here, ray_head, SECOND, "output=undisturbed"))
     assert code == 1
     assert f"0 of {NUM_SHARDS} shards computed" in said
     assert "the worst slice is topic=sums" in " ".join(said.split())
@@ -67,7 +67,7 @@ def test_killed_at_five_random_moments(here: Path, ray_head: RayHead) -> None:
     planned = STAGES * NUM_SHARDS
     moments = sorted(random.sample(range(1, planned), KILLS))
     for moment in moments:
-        night = a_night(here, ray_head, SECOND, "killed")
+        night = start_night(here, ray_head, SECOND, "output=killed")
         deadline = time.monotonic() + WAIT_S
         while num_commits(here / "killed") - commits_before < moment and night.poll() is None:
             assert time.monotonic() < deadline, (moments, moment)
@@ -76,7 +76,7 @@ def test_killed_at_five_random_moments(here: Path, ray_head: RayHead) -> None:
         night.communicate(timeout=WAIT_S)
     await_quiet(here / "killed")
     complete = len([key for key in commits(here / "killed") if "/count-" in key]) - NUM_SHARDS
-    code, said = ends(a_night(here, ray_head, SECOND, "killed"))
+    code, said = ends(start_night(here, ray_head, SECOND, "output=killed"))
     assert code == 1, (moments, said)
     [computed] = re.findall(r"(\d+) of \d+ shards computed", said)
     assert int(computed) == NUM_SHARDS - complete, (moments, said)
@@ -85,19 +85,6 @@ def test_killed_at_five_random_moments(here: Path, ray_head: RayHead) -> None:
         parts_by_shard(open_store(str(here / "undisturbed"))).values()
     )
     assert 0 <= lost <= KILLS * ACTORS, moments
-
-
-def a_night(here: Path, head: RayHead, date: str, output: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "halluc_ray.cli.app", "nightly", "suite.yaml", "--date", date]
-    return subprocess.Popen(
-        [*command, "--set", f"output={here / output}"],
-        cwd=here,
-        env=os.environ | head.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def ends(night: subprocess.Popen[str]) -> tuple[int, str]:

@@ -1,10 +1,7 @@
 """Nights on a real Ray: the second with a worse model, the same again, stopped, cancelled, killed."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -27,6 +24,7 @@ from halluc_ray.suites.nights import read_nights
 from halluc_ray.suites.notify import tell
 from halluc_ray.suites.suite import Suite, load_suite
 from infra.up.head import RayHead
+from tests.nights import start_night
 from tests.tiny_models import save_classifier
 from tests.unit.suites.hooks import hook
 
@@ -196,7 +194,7 @@ def test_a_night_that_dies_at_any_write_of_its_history_leaves_the_same(
 
 def test_two_processes_at_once_commit_each_shard_once(here: Path, ray_head: RayHead) -> None:
     (here / "suite.yaml").write_text(SUITE)
-    nights = [a_process(here, ray_head) for _ in range(2)]
+    nights = [start_night(here, ray_head, FIRST) for _ in range(2)]
     said = [night.communicate(timeout=100)[0] for night in nights]
     assert [night.returncode for night in nights] == [5, 5], said
     stored = [info.key.split("/") for info in open_store("out").list("stages/")]
@@ -207,18 +205,6 @@ def test_two_processes_at_once_commit_each_shard_once(here: Path, ray_head: RayH
     pages = {info.key for info in open_store("out").list("site/")}
     assert pages == {"site/index.html", "site/qa/index.html", f"site/qa/runs/{night.run_id}.html"}
     assert all("Site  " in text for text in said)
-
-
-def a_process(here: Path, head: RayHead) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "halluc_ray.cli.app", "nightly", "suite.yaml", "--date", FIRST],
-        cwd=here,
-        env=os.environ | head.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def test_a_baseline_whose_corpus_is_gone_keeps_no_night_from_its_record(here: Path, ray_here: None) -> None:

@@ -60,13 +60,19 @@ def test_a_process_that_is_gone_at_once_is_told() -> None:
         processes.part_of("store", done.pid)
 
 
-def test_descendants_end_too_also_those_that_hear_nothing(launch, tmp_path: Path) -> None:
+def a_family(launch, tmp_path: Path) -> tuple[psutil.Process, psutil.Process]:
+    """A parent and its child, once that hears no signal any more."""
     process = launch(PARENT)
     deadline = time.monotonic() + 20
     while "deaf" not in (tmp_path / "log").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.02)
     [child] = process.children()
+    return process, child
+
+
+def test_descendants_end_too_also_those_that_hear_nothing(launch, tmp_path: Path) -> None:
+    process, child = a_family(launch, tmp_path)
     began = time.monotonic()
     processes.end([process], grace_s=0.5)
     assert 0.4 < time.monotonic() - began < 5
@@ -75,12 +81,7 @@ def test_descendants_end_too_also_those_that_hear_nothing(launch, tmp_path: Path
 
 
 def test_orphans_are_found_by_their_mark_and_no_others(launch, tmp_path: Path) -> None:
-    process = launch(PARENT)
-    deadline = time.monotonic() + 20
-    while "deaf" not in (tmp_path / "log").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    [child] = process.children()
+    process, child = a_family(launch, tmp_path)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert processes.marked(tmp_path) == [child]

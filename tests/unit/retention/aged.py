@@ -42,54 +42,55 @@ def broken_commits(store: ObjectStore) -> list[str]:
     return found
 
 
-class Watched(LocalStore):
-    """Tells of every call before it is made; `before` may block, or raise and so keep it from happening."""
+class _Hooked(LocalStore):
+    """Every call goes through `on_call`, which makes it or does not."""
 
-    def __init__(self, root: str, before: Callable[[str, str], None]) -> None:
+    def __init__(self, root: str) -> None:
         super().__init__(root)
-        self._before = before
         self._lock = threading.Lock()
+
+    def on_call(self, name: str, key: str, call: Callable[[], Any]) -> Any:
+        raise NotImplementedError
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
         if name not in CALLS:
             return found
+        return lambda key, *rest, **named: self.on_call(name, key, lambda: found(key, *rest, **named))
 
-        def called(key: str, *rest: Any, **named: Any) -> Any:
-            with self._lock:
-                self._before(name, key)
-            return found(key, *rest, **named)
 
-        return called
+class Watched(_Hooked):
+    """Tells of every call before it is made; `before` may block, or raise and so keep it from happening."""
+
+    def __init__(self, root: str, before: Callable[[str, str], None]) -> None:
+        super().__init__(root)
+        self._before = before
+
+    def on_call(self, name: str, key: str, call: Callable[[], Any]) -> Any:
+        with self._lock:
+            self._before(name, key)
+        return call()
 
 
 class Died(BaseException):
     """The process is gone; nothing after it runs."""
 
 
-class Dying(LocalStore):
+class Dying(_Hooked):
     """Its user dies around the n-th write: before it, or after it took effect; no later call is made."""
 
     def __init__(self, root: str, *, writes: int, effect: bool) -> None:
         super().__init__(root)
         self._left, self._effect, self._dead = writes, effect, False
-        self._lock = threading.Lock()
 
-    def __getattribute__(self, name: str) -> Any:
-        found = super().__getattribute__(name)
-        if name not in CALLS:
-            return found
-
-        def called(key: str, *rest: Any, **named: Any) -> Any:
-            with self._lock:
-                if self._dead:
-                    raise Died
-                self._left -= name in ("put", "put_new", "delete")
-                if self._left > 0 or name not in ("put", "put_new", "delete"):
-                    return found(key, *rest, **named)
-                self._dead = True
-                if self._effect:
-                    found(key, *rest, **named)
+    def on_call(self, name: str, key: str, call: Callable[[], Any]) -> Any:
+        with self._lock:
+            if self._dead:
                 raise Died
-
-        return called
+            self._left -= name in ("put", "put_new", "delete")
+            if self._left > 0 or name not in ("put", "put_new", "delete"):
+                return call()
+            self._dead = True
+            if self._effect:
+                call()
+            raise Died
