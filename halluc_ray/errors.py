@@ -15,10 +15,12 @@ class HallucRayError(Exception):
 
     Attributes:
         retryable: trying the same work again can help.
+        resumable: what is committed stands, and the same command goes on later.
         logged: what a log says instead of the message, where that repeats what others said.
     """
 
     retryable: ClassVar[bool] = False
+    resumable: ClassVar[bool] = False
     logged: str | None = None
 
 
@@ -50,6 +52,8 @@ class StoreUnavailable(StoreError):
 
 class StoreFull(StoreError):
     """The object store has no room left: what is committed stands, and the same command goes on when there is."""
+
+    resumable = True
 
 
 class ObjectMissing(StoreError):
@@ -84,6 +88,8 @@ class WorkerLost(HallucRayError):
 
 class RunIncomplete(HallucRayError):
     """Shards are missing, so there is no report yet; the same command goes on."""
+
+    resumable = True
 
 
 class OutOfMemory(ModelError):

@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 
 import typer
 
-from halluc_ray.errors import ConservationError, HallucRayError, RunIncomplete, StoreFull
+from halluc_ray.errors import ConservationError, HallucRayError, RunIncomplete
 
 DONE, OUR_FAULT, BAD_INPUT, TOO_MANY_FAILED, INCOMPLETE = 0, 1, 2, 3, 4
 GATE_FAILED, GATE_INCONCLUSIVE = 1, 5
@@ -27,7 +27,7 @@ def exit_code(error: HallucRayError) -> int:
     """The code that a command ends with when `error` reaches it."""
     if isinstance(error, ConservationError):
         return OUR_FAULT
-    return INCOMPLETE if error.retryable or isinstance(error, (RunIncomplete, StoreFull)) else BAD_INPUT
+    return INCOMPLETE if error.retryable or error.resumable else BAD_INPUT
 
 
 @contextmanager
