@@ -59,7 +59,7 @@ def cost_of(telemetry: Mapping[str, Any], devices: Mapping[str, DevicePolicy]) -
         total += held["held_s"] * policy.price_per_hour / _HOUR_S + sum(work.get("cost", {}).values())
         busy = sum(held["busy_s"].values())
         for system, worked in held["busy_s"].items():
-            share = held["held_s"] * (worked / busy) if busy else 0.0  # the whole, to the last bit, for one system alone
+            share = held["held_s"] * (worked / busy) if busy else 0.0  # one alone has all, to the last bit
             add(system, share, share * policy.price_per_hour / _HOUR_S)
         for system, money in work.get("cost", {}).items():
             add(system, 0.0, money)
